@@ -1,0 +1,55 @@
+"""An application: source → model → rule → sink, as a small document that is versioned and rolled out like a model."""
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from contract.manifest import Id, VersionNumber
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where samples come from: `kind` names an entry of the agent's table of sources, e.g. `folder`."""
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
+class Rule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When a prediction becomes an event: label (any where empty), least score, how often within how long."""
+
+    label: str = ""
+    minimum_score: float = 0.0
+    count: Annotated[int, msgspec.Meta(ge=1)] = 1
+    within_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class Sink(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where predictions go: `kind` names an entry of the agent's table of sinks, e.g. `jsonl`."""
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
+class CapturePolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which samples a device may keep for the labelling queue; the device's own policy is a second lock."""
+
+    below_score: float = 0.0
+    random_share: float = 0.0
+    max_bytes: int = 0
+
+
+class Application(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One application's version."""
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    schema_version: int
+    name: Id
+    version: VersionNumber
+    model: Id
+    source: Source
+    sinks: tuple[Sink, ...]
+    rules: tuple[Rule, ...] = ()
+    thresholds: dict[str, float] = {}
+    deadline_ms: float = 0.0
+    capture: CapturePolicy = CapturePolicy()

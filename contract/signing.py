@@ -1,0 +1,205 @@
+"""Ed25519 keys and DSSE envelopes over bytes as received.
+
+Keys and envelopes are those of securesystemslib; DSSE is specified at https://github.com/secure-systems-lab/dsse.
+A signed document is kept and forwarded as the bytes that came; it is never decoded and encoded again.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import Error as SecureSystemsError
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
+
+from contract.codec import decode, encode
+from contract.errors import FormatError, SignatureError, SizeError
+from contract.files import read_bounded, write_atomic
+
+PublicKey = Key
+ENVELOPE_MAX_BYTES = 2 << 20
+KEY_MAX_BYTES = 16 * 1024
+_BROKEN = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    SecureSystemsError,
+)
+
+
+class PublicKeyDocument(msgspec.Struct, frozen=True):
+    """A public key as a file that people exchange (`*.pub.json`)."""
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    schema_version: int
+    name: str
+    keyid: str
+    keytype: str
+    scheme: str
+    keyval: dict[str, str]
+
+
+class PrivateKey(NamedTuple):
+    """An Ed25519 private key with the signer made from it."""
+
+    signer: CryptoSigner
+    pem_key: Ed25519PrivateKey
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+        return self.signer.public_key
+
+    @property
+    def keyid(self) -> str:
+        """Identifier of the public key, a SHA-256 over its canonical form."""
+        return str(self.signer.public_key.keyid)
+
+
+def generate_key() -> PrivateKey:
+    """A new Ed25519 key."""
+    return _from_pem_key(Ed25519PrivateKey.generate())
+
+
+def _from_pem_key(pem_key: Ed25519PrivateKey) -> PrivateKey:
+    return PrivateKey(CryptoSigner(pem_key, SSlibKey.from_crypto(pem_key.public_key())), pem_key)
+
+
+def write_private_key(path: Path, key: PrivateKey, passphrase: str | None) -> None:
+    """Write a private key as PKCS 8, encrypted unless `passphrase` is None, readable by its owner alone."""
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    write_atomic(path, key.pem_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), mode=0o600)
+
+
+def read_private_key(path: Path, passphrase: str | None) -> PrivateKey:
+    """Read a private key.
+
+    Raises:
+        SignatureError: not an Ed25519 key, or the passphrase is missing or wrong.
+    """
+    try:
+        pem_key = load_pem_private_key(read_bounded(path, KEY_MAX_BYTES), passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SignatureError(f"{path.name} can not be opened: {error}. Is the passphrase right?") from error
+    if not isinstance(pem_key, Ed25519PrivateKey):
+        raise SignatureError(f"{path.name} holds another kind of key, expected Ed25519")
+    return _from_pem_key(pem_key)
+
+
+def public_key_to_bytes(key: PublicKey, name: str) -> bytes:
+    """A public key as the file that people exchange."""
+    fields = key.to_dict()
+    return encode(PublicKeyDocument(1, name, key.keyid, fields["keytype"], fields["scheme"], fields["keyval"]))
+
+
+def public_key_from_bytes(data: bytes) -> tuple[str, PublicKey]:
+    """Name and key of such a file.
+
+    Raises:
+        FormatError: it is none, or its key id does not belong to its key.
+    """
+    document = decode(data, PublicKeyDocument, "the public key", KEY_MAX_BYTES)
+    return document.name, _to_key(document.keyid, {"keytype": document.keytype, "scheme": document.scheme, "keyval": document.keyval})
+
+
+def public_key_to_dict(key: PublicKey) -> dict[str, Any]:
+    """A public key as a mapping for REST bodies: `keyid`, `keytype`, `scheme`, `keyval`."""
+    return {"keyid": key.keyid, **key.to_dict()}
+
+
+def public_key_from_dict(fields: Mapping[str, Any]) -> PublicKey:
+    """The reverse of `public_key_to_dict`.
+
+    Raises:
+        FormatError: it is not a key.
+    """
+    rest = dict(fields)
+    return _to_key(str(rest.pop("keyid", "")), rest)
+
+
+def _to_key(keyid: str, fields: dict[str, Any]) -> PublicKey:
+    try:
+        key = Key.from_dict(keyid, json.loads(json.dumps(fields)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"the public key is not valid: {error}") from error
+    if fields.get("keytype") != "ed25519":
+        raise FormatError(f"the public key is of type {fields.get('keytype')!r}, expected ed25519")
+    return key
+
+
+def sign_document(payload: bytes, payload_type: str, key: PrivateKey) -> bytes:
+    """A DSSE envelope (JSON) over `payload`."""
+    envelope = Envelope(payload=payload, payload_type=payload_type, signatures={})
+    envelope.sign(key.signer)
+    return encode(envelope.to_dict())
+
+
+def read_payload(envelope_bytes: bytes, payload_type: str) -> bytes:
+    """The payload of an envelope WITHOUT verifying it; for display only."""
+    return bytes(_parse_envelope(envelope_bytes, payload_type).payload)
+
+
+def verify_document(
+    envelope_bytes: bytes,
+    payload_type: str,
+    trusted: Mapping[str, PublicKey],
+    *,
+    expected: bytes | None = None,
+) -> str:
+    """Verify an envelope; returns the name of the trusted key that signed it.
+
+    With `expected` the payload must be exactly those bytes.
+
+    Raises:
+        SizeError, FormatError: too large, or no envelope of this type.
+        SignatureError: no trusted key signed it, or the payload differs from `expected`.
+    """
+    envelope = _parse_envelope(envelope_bytes, payload_type)
+    for name, key in trusted.items():
+        try:
+            envelope.verify([key], 1)
+        except SecureSystemsError:
+            continue
+        if expected is not None and envelope.payload != expected:
+            raise SignatureError("the signature belongs to other content: the signed document was exchanged or changed")
+        return name
+    signers = ", ".join(keyid[:12] + "…" for keyid in sorted(envelope.signatures)) or "nobody"
+    known = ", ".join(f"{name} ({key.keyid[:12]}…)" for name, key in trusted.items()) or "none"
+    raise SignatureError(f"signed by {signers}, which no trusted key vouches for; trusted here: {known}")
+
+
+def verify_payload(envelope_bytes: bytes, payload_type: str, trusted: Mapping[str, PublicKey]) -> bytes:
+    """Verify an envelope and return its payload; raises as `verify_document`."""
+    verify_document(envelope_bytes, payload_type, trusted)
+    return read_payload(envelope_bytes, payload_type)
+
+
+def _parse_envelope(envelope_bytes: bytes, payload_type: str) -> Envelope:
+    if len(envelope_bytes) > ENVELOPE_MAX_BYTES:
+        raise SizeError(f"the signed document has {len(envelope_bytes)} bytes, at most {ENVELOPE_MAX_BYTES} are accepted")
+    try:
+        fields = msgspec.json.decode(envelope_bytes, type=dict[str, Any])
+        base64.b64decode(fields["payload"], validate=True)
+        envelope = Envelope.from_dict(fields)
+    except _BROKEN as error:
+        raise FormatError(f"the signed document is no DSSE envelope: {error}") from error
+    if envelope.payload_type != payload_type:
+        raise FormatError(f"the signed document is of type {str(envelope.payload_type)[:80]!r}, expected {payload_type!r}")
+    return envelope

@@ -1,0 +1,1 @@
+"""Quantizes and converts models: torch, scikit-learn, ONNX and TFLite to quantized ONNX and TFLite, measured side by side."""

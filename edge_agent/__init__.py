@@ -1,0 +1,1 @@
+"""The agent: offline inference on the device, safe updates, health."""

@@ -1,0 +1,1 @@
+"""The fleet server: model versions, rollouts over MQTT, health and drift."""
