@@ -1,0 +1,41 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3.11
+BIN := .venv/bin
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-oldest check check-agent-pythons studio bundles clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup:  ## create .venv with the pinned versions
+	@$(PYTHON) scripts/set_up.py
+
+demo: setup  ## run the whole loop under ./demo: data, training, conversion, fleet, a bad version stopped
+	@$(BIN)/python -m scripts.demo --folder demo
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	@$(MAKE) --no-print-directory test-oldest
+
+test-oldest:  ## run the contract's and the agent's tests on Python 3.10, where it is installed
+	@$(BIN)/python scripts/agent_pythons.py --only 3.10 --tests
+
+check: setup  ## ruff, mypy and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+check-agent-pythons: setup  ## install the agent by its extra alone on Python 3.10 to 3.13 and run a package
+	@$(BIN)/python scripts/agent_pythons.py
+
+studio: setup  ## open the window
+	@$(BIN)/eyelet-studio
+
+bundles: setup  ## build the PyInstaller bundles of the agent and the studio shell and start each once
+	@$(BIN)/python scripts/build_bundles.py
+
+clean:  ## remove what was built; the data of ./demo stays
+	rm -rf build dist .ruff_cache .mypy_cache .hypothesis
