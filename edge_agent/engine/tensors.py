@@ -1,0 +1,186 @@
+"""Fits raw samples to what a session takes and its outputs to what the manifest promises.
+
+Shapes may differ by axes of length 1 only (a batch axis, mostly); everything else is refused.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from contract.manifest import TensorSpec, Variant
+from edge_agent.engine.errors import InferenceError, InputError, ModelRefusedError
+from edge_agent.engine.host_steps import build_steps
+from edge_agent.engine.model_spec import SCORES, ModelSpec
+from edge_agent.engine.runtimes import Session, SessionTensor
+
+Step = Callable[[np.ndarray], np.ndarray]
+_NUMPY_DTYPES = {name: np.dtype(name) for name in ("uint8", "int8", "int32", "int64", "float16", "float32", "float64", "bool")}
+
+
+class _InputRow(NamedTuple):
+    spec: TensorSpec
+    dtype: np.dtype | None  # None for strings
+    target: SessionTensor
+    steps: tuple[Step, ...]
+
+
+class InputPlan:
+    """Raw inputs by name to a session's feed."""
+
+    def __init__(self, rows: list[_InputRow]) -> None:
+        self._rows = rows
+
+    def feed(self, sample: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Check every input, run its host steps, fit its shape.
+
+        Raises:
+            InputError: one is missing, unknown, or of another type or shape.
+        """
+        if len(sample) != len(self._rows):
+            raise _names_error(sample, self._rows)
+        feed = {}
+        for spec, dtype, target, steps in self._rows:
+            array = sample.get(spec.name)
+            if array is None:
+                raise _names_error(sample, self._rows)
+            array = check_tensor(array, spec, dtype)
+            for step in steps:
+                array = step(array)
+            feed[target.name] = fit(array, target.shape)
+        return feed
+
+
+def _names_error(sample: Mapping[str, np.ndarray], rows: list[_InputRow]) -> InputError:
+    expected = [row.spec.name for row in rows]
+    return InputError(f"expected the inputs {', '.join(expected)[:200]}; got {', '.join(sorted(map(str, sample)))[:200] or 'none'}")
+
+
+class OutputPlan:
+    """A session's outputs to named results of the promised rank."""
+
+    def __init__(self, rows: list[tuple[str, int, int]], classes: int) -> None:
+        self._rows = rows  # name, position among the session's outputs, rank
+        self._classes = classes
+
+    def collect(self, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """Named outputs.
+
+        Raises:
+            InferenceError: an output has another shape than promised.
+        """
+        outputs = {name: _to_rank(arrays[position], rank) for name, position, rank in self._rows}
+        if outputs[SCORES].shape != (self._classes,):
+            raise InferenceError(f"the model gave scores of shape {outputs[SCORES].shape}, expected ({self._classes},)")
+        return outputs
+
+
+def plan_inputs(spec: ModelSpec, variant: Variant, session: Session) -> InputPlan:
+    """Match the manifest's inputs with the session's.
+
+    Raises:
+        ModelRefusedError: names or types do not fit.
+        StepRefusedError: a host step is unknown.
+    """
+    steps = build_steps(variant.pipeline)
+    by_name = _match(spec.inputs, session.inputs, "inputs")
+    rows = []
+    for tensor in spec.inputs:
+        target = by_name[tensor.name]
+        if not steps and target.dtype != tensor.dtype:
+            raise ModelRefusedError(f"the manifest promises input {tensor.name} as {tensor.dtype}, the model file takes {target.dtype}")
+        if tensor.dtype != "string" and tensor.dtype not in _NUMPY_DTYPES:
+            raise ModelRefusedError(f"input {tensor.name} has the unknown type {tensor.dtype[:40]!r}")
+        rows.append(_InputRow(tensor, _NUMPY_DTYPES.get(tensor.dtype), target, steps))
+    if steps and len(rows) != 1:
+        raise ModelRefusedError(f"host steps need a model with one input, this one has {len(rows)}")
+    return InputPlan(rows)
+
+
+def plan_outputs(spec: ModelSpec, session: Session) -> OutputPlan:
+    """Match the manifest's outputs with the session's.
+
+    Raises:
+        ModelRefusedError: an output is missing, or there is none named `scores`.
+    """
+    if SCORES not in {tensor.name for tensor in spec.outputs}:
+        raise ModelRefusedError(f"a model of task {spec.task!r} needs an output named {SCORES}")
+    by_name = _match(spec.outputs, session.outputs, "outputs")
+    positions = {tensor: index for index, tensor in enumerate(session.outputs)}
+    rows = [(tensor.name, positions[by_name[tensor.name]], len(tensor.shape)) for tensor in spec.outputs]
+    return OutputPlan(rows, len(spec.labels))
+
+
+def _match(promised: tuple[TensorSpec, ...], found: tuple[SessionTensor, ...], what: str) -> dict[str, SessionTensor]:
+    """By name; a single one also by being the only one (converters rename them)."""
+    if len(promised) == 1 and len(found) == 1:
+        return {promised[0].name: found[0]}
+    by_name = {tensor.name: tensor for tensor in found}
+    missing = [tensor.name for tensor in promised if tensor.name not in by_name]
+    surplus = sorted(set(by_name) - {tensor.name for tensor in promised}) if what == "inputs" else []
+    if missing or surplus:
+        raise ModelRefusedError(f"the model file's {what} are {sorted(by_name)}, the manifest promises {[t.name for t in promised]}")
+    return by_name
+
+
+def check_tensor(array: np.ndarray, spec: TensorSpec, dtype: np.dtype | None) -> np.ndarray:
+    """The array as it is (strings as objects), if it has the promised type and shape.
+
+    Raises:
+        InputError: it has not.
+    """
+    if dtype is None:
+        if array.dtype.kind == "U":
+            array = array.astype(object)
+        elif array.dtype.kind != "O" or not all(isinstance(text, str) for text in array.flat):
+            raise InputError(f"input {spec.name}: expected text, got {array.dtype}")
+    elif array.dtype != dtype:
+        raise InputError(f"input {spec.name}: expected {dtype}, got {array.dtype}; convert it before, nothing is converted silently")
+    shape = array.shape
+    if len(shape) != len(spec.shape):
+        raise InputError(f"input {spec.name}: expected shape {_words(spec.shape)}, got {_words(shape)}")
+    for expected, got in zip(spec.shape, shape, strict=True):
+        if got != expected and (expected != -1 or got == 0):
+            raise InputError(f"input {spec.name}: expected shape {_words(spec.shape)}, got {_words(shape)}")
+    return array
+
+
+def fit(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The same elements in the rank of `shape`, by adding or dropping axes of length 1.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    rank = len(shape)
+    found = array.shape
+    if len(found) == rank:
+        if all(expected in (-1, got) for expected, got in zip(shape, found, strict=True)):
+            return array
+    elif len(found) + 1 == rank and shape[0] in (-1, 1) and all(e in (-1, g) for e, g in zip(shape[1:], found, strict=True)):
+        return array[np.newaxis]
+    return array.reshape(_reconcile(found, shape))
+
+
+def _reconcile(found: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+    rest = [length for length in found if length != 1]
+    target = []
+    for expected in reversed(shape):
+        if expected == 1 or (expected == -1 and not rest):
+            target.append(1)
+        elif rest and expected in (-1, rest[-1]):
+            target.append(rest.pop())
+        else:
+            break
+    if rest or len(target) != len(shape):
+        raise InputError(f"shape {_words(found)} does not fit the model file's {_words(shape)}")
+    return target[::-1]
+
+
+def _to_rank(array: np.ndarray, rank: int) -> np.ndarray:
+    while array.ndim > rank and array.shape[0] == 1:
+        array = array[0]
+    return array
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join("any" if length == -1 else str(length) for length in shape) + ")"
