@@ -106,26 +106,51 @@ def open_package(folder: Path, trusted: Mapping[str, PublicKey] | None) -> Packa
         envelope = read_bounded(folder / SIGNATURE_NAME, SIGNATURE_MAX_BYTES)
         signed_by = verify_document(envelope, MANIFEST_PAYLOAD_TYPE, trusted, expected=data)
     manifest = read_manifest(data)
-    _check_listing(folder, manifest)
+    _check_listing(folder, manifest, set(manifest.files))
     for name, entry in manifest.files.items():
         check_file(folder / name, entry.sha256, entry.size_bytes)
     return Package(folder, manifest, data, sha256_of(data), signed_by)
 
 
-def _check_listing(folder: Path, manifest: Manifest) -> None:
+def open_installed_version(folder: Path, digest: str) -> Package:
+    """Check a version as a device keeps it: only the variants that it loads, no report, no model card.
+
+    The manifest must be the one with this digest, which whoever put it there had from TUF or from a
+    signature; golden samples, the reference and at least one variant must be there; `variants` of
+    the returned manifest are all of the version's, so look whether `variant_path` exists.
+
+    Raises:
+        PackageError, DigestError, SizeError, SchemaVersionError, FormatError: as they say.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        raise PackageError(f"{folder.name} is no installed version: it has no {MANIFEST_NAME}")
+    data = read_bounded(folder / MANIFEST_NAME, MANIFEST_MAX_BYTES)
+    if sha256_of(data) != digest:
+        raise DigestError(f"the manifest in {folder.name[:20]} has SHA-256 {sha256_of(data)[:16]}…, expected {digest[:16]}…")
+    manifest = read_manifest(data)
+    present = _check_listing(folder, manifest, {manifest.golden, manifest.reference})
+    if not present & {variant.file for variant in manifest.variants.values()}:
+        raise PackageError(f"the version {manifest.name} {manifest.version} has none of its variants' files")
+    for name in sorted(present & set(manifest.files)):
+        check_file(folder / name, manifest.files[name].sha256, manifest.files[name].size_bytes)
+    return Package(folder, manifest, data, digest, "")
+
+
+def _check_listing(folder: Path, manifest: Manifest, needed: set[str]) -> set[str]:
+    """Names of the files in `folder`, where all `needed` ones are and no unlisted one is."""
     present = set()
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise PackageError(f"{path.name} is a link or a device; a package holds plain files only")
         if path.is_file():
             present.add(path.relative_to(folder).as_posix())
-    expected = set(manifest.files) | {MANIFEST_NAME}
-    missing = sorted(expected - present)
+    missing = sorted((needed | {MANIFEST_NAME}) - present)
     if missing:
         raise PackageError(f"the package lacks {missing}: it is truncated")
-    unlisted = sorted(present - expected - {SIGNATURE_NAME})
+    unlisted = sorted(present - set(manifest.files) - {MANIFEST_NAME, SIGNATURE_NAME})
     if unlisted:
         raise PackageError(f"the package holds {unlisted}, which its manifest does not list")
+    return present
 
 
 def write_archive(folder: Path, archive: Path) -> Path:
