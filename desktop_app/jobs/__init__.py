@@ -1,0 +1,1 @@
+"""Jobs: everything slow is a frozen request that runs in a child process and answers with events."""
