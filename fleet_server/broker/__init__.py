@@ -1,0 +1,1 @@
+"""The MQTT broker between server and devices: an embedded listener, a managed mosquitto, or any broker by URL."""
