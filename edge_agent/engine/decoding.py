@@ -66,7 +66,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _to_rgb(image: "Image.Image") -> "Image.Image":
-    from PIL import Image  # noqa: F811  (imported late, named above for the types)
+    from PIL import Image
 
     if image.mode in {"I;16", "I;16B", "I;16L", "I", "F"}:  # 16 bits per grey level: keep the upper eight
         import numpy as np

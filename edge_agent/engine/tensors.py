@@ -25,6 +25,17 @@ class _InputRow(NamedTuple):
     steps: tuple[Step, ...]
 
 
+def dtype_of(spec: TensorSpec) -> np.dtype | None:
+    """The numpy type of a specification; None for text.
+
+    Raises:
+        ModelRefusedError: the specification names an unknown type.
+    """
+    if spec.dtype != "string" and spec.dtype not in _NUMPY_DTYPES:
+        raise ModelRefusedError(f"input {spec.name} has the unknown type {spec.dtype[:40]!r}")
+    return _NUMPY_DTYPES.get(spec.dtype)
+
+
 class InputPlan:
     """Raw inputs by name to a session's feed."""
 
@@ -89,9 +100,7 @@ def plan_inputs(spec: ModelSpec, variant: Variant, session: Session) -> InputPla
         target = by_name[tensor.name]
         if not steps and target.dtype != tensor.dtype:
             raise ModelRefusedError(f"the manifest promises input {tensor.name} as {tensor.dtype}, the model file takes {target.dtype}")
-        if tensor.dtype != "string" and tensor.dtype not in _NUMPY_DTYPES:
-            raise ModelRefusedError(f"input {tensor.name} has the unknown type {tensor.dtype[:40]!r}")
-        rows.append(_InputRow(tensor, _NUMPY_DTYPES.get(tensor.dtype), target, steps))
+        rows.append(_InputRow(tensor, dtype_of(tensor), target, steps))
     if steps and len(rows) != 1:
         raise ModelRefusedError(f"host steps need a model with one input, this one has {len(rows)}")
     return InputPlan(rows)
@@ -106,6 +115,11 @@ def plan_outputs(spec: ModelSpec, session: Session) -> OutputPlan:
     if SCORES not in {tensor.name for tensor in spec.outputs}:
         raise ModelRefusedError(f"a model of task {spec.task!r} needs an output named {SCORES}")
     by_name = _match(spec.outputs, session.outputs, "outputs")
+    for tensor in spec.outputs:
+        if by_name[tensor.name].dtype != tensor.dtype:
+            raise ModelRefusedError(
+                f"the manifest promises output {tensor.name} as {tensor.dtype}, the model file gives {by_name[tensor.name].dtype}"
+            )
     positions = {tensor: index for index, tensor in enumerate(session.outputs)}
     rows = [(tensor.name, positions[by_name[tensor.name]], len(tensor.shape)) for tensor in spec.outputs]
     return OutputPlan(rows, len(spec.labels))

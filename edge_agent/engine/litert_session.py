@@ -1,0 +1,118 @@
+"""LiteRT behind the engine's interface; where a device has only the older `tflite-runtime`, that is taken."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contract.errors import SizeError
+from contract.files import read_bounded
+from contract.package import PACKAGE_MAX_BYTES
+from edge_agent.engine.errors import InferenceError, ModelRefusedError
+from edge_agent.engine.runtimes import SessionTensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of the file
+_SMALLEST_FILE_BYTES = 32
+
+
+def library_version() -> str:
+    """Name and version of the library.
+
+    Raises:
+        ImportError: neither is installed.
+    """
+    import importlib.metadata
+
+    module = _interpreter_class().__module__
+    name = "ai-edge-litert" if module.startswith("ai_edge_litert") else "tflite-runtime"
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:  # a frozen program keeps no metadata
+        return name
+
+
+def _interpreter_class() -> Any:  # noqa: ANN401  (neither library has types)
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as absent:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError:
+            raise absent from None
+    return Interpreter
+
+
+def open_session(file: Path, threads: int) -> "LitertSession":
+    """Load a `.tflite` file with `threads` threads.
+
+    A malformed file can end the process, so a file from elsewhere is opened in a child first.
+
+    Raises:
+        ModelRefusedError: too large, broken, or with an operator that the library does not have.
+    """
+    try:
+        data = read_bounded(file, PACKAGE_MAX_BYTES)
+    except (SizeError, OSError) as error:
+        raise ModelRefusedError(f"the model file can not be read: {error}") from error
+    if len(data) < _SMALLEST_FILE_BYTES or data[4:8] != _IDENTIFIER:
+        raise ModelRefusedError(f"{file.name} is no TFLite file: it lacks the mark TFL3")
+    try:
+        interpreter = _interpreter_class()(model_content=data, num_threads=threads)
+        interpreter.allocate_tensors()
+        return LitertSession(interpreter)
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise ModelRefusedError(f"LiteRT does not load {file.name}: {_first_line(error)}") from error
+
+
+class LitertSession:
+    """A loaded `.tflite` file."""
+
+    def __init__(self, interpreter: Any) -> None:  # noqa: ANN401
+        self._interpreter = interpreter
+        details = interpreter.get_input_details()
+        self.inputs = tuple(_tensor(detail) for detail in details)
+        self._slots = {tensor.name: int(detail["index"]) for tensor, detail in zip(self.inputs, details, strict=True)}
+        self._shapes = {tensor.name: tuple(int(n) for n in detail["shape"]) for tensor, detail in zip(self.inputs, details, strict=True)}
+        details = interpreter.get_output_details()
+        self.outputs = tuple(_tensor(detail) for detail in details)
+        self._indices = [int(detail["index"]) for detail in details]
+
+    def run(self, feed: "dict[str, np.ndarray]") -> "list[np.ndarray]":
+        """All outputs in order.
+
+        Raises:
+            InferenceError: the runtime failed.
+        """
+        interpreter = self._interpreter
+        try:
+            for name, array in feed.items():
+                if array.shape != self._shapes[name]:
+                    self._resize(name, array.shape)
+                interpreter.set_tensor(self._slots[name], array)
+            interpreter.invoke()
+            return [interpreter.get_tensor(index) for index in self._indices]
+        except (RuntimeError, ValueError) as error:
+            raise InferenceError(f"LiteRT failed: {_first_line(error)}") from error
+
+    def _resize(self, name: str, shape: tuple[int, ...]) -> None:
+        self._interpreter.resize_tensor_input(self._slots[name], shape, strict=True)
+        self._interpreter.allocate_tensors()
+        self._shapes[name] = shape
+
+    def close(self) -> None:
+        """Drop the interpreter; its memory goes back with it."""
+        del self._interpreter
+
+
+def _tensor(detail: dict[str, Any]) -> SessionTensor:
+    import numpy as np
+
+    kind = detail["dtype"]
+    dtype = "string" if kind in {np.bytes_, np.str_, np.object_} else np.dtype(kind).name
+    signature = detail.get("shape_signature", detail["shape"])
+    return SessionTensor(str(detail["name"]), dtype, tuple(int(axis) for axis in signature))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
