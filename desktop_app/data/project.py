@@ -120,10 +120,12 @@ class Project:
             self._connections.clear()
         self._local = threading.local()
 
-    def __enter__(self) -> "Project":
+    def __enter__(self) -> "Project":  # noqa: PYI034  (typing.Self is not in Python 3.10)
+        """Itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close."""
         self.close()
 
 

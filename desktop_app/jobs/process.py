@@ -60,7 +60,7 @@ class JobProcess:
         return not self._ended.is_set()
 
     def __iter__(self) -> Iterator[Event]:
-        """The events as they come; ends after the outcome."""
+        """Yield the events as they come; ends after the outcome."""
         while self._outcome is None:
             event = self._events.get()
             if isinstance(event, Done | Failed | Cancelled):
@@ -85,10 +85,12 @@ class JobProcess:
         timer.name, timer.daemon = f"job-{job_name(self.job)}-grace", True
         timer.start()
 
-    def __enter__(self) -> "JobProcess":
+    def __enter__(self) -> "JobProcess":  # noqa: PYI034  (typing.Self is not in Python 3.10)
+        """Itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Cancel what still runs and wait for its end."""
         if self.running:
             self.cancel()
         self.wait()
