@@ -1,0 +1,1 @@
+"""Charts with axes that name their units; each has a table twin."""
