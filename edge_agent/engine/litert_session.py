@@ -1,5 +1,8 @@
 """LiteRT behind the engine's interface; where a device has only the older `tflite-runtime`, that is taken."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +61,26 @@ def open_session(file: Path, threads: int) -> "LitertSession":
     if len(data) < _SMALLEST_FILE_BYTES or data[4:8] != _IDENTIFIER:
         raise ModelRefusedError(f"{file.name} is no TFLite file: it lacks the mark TFL3")
     try:
-        interpreter = _interpreter_class()(model_content=data, num_threads=threads)
-        interpreter.allocate_tensors()
+        with _quiet():
+            interpreter = _interpreter_class()(model_content=data, num_threads=threads)
+            interpreter.allocate_tensors()
         return LitertSession(interpreter)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise ModelRefusedError(f"LiteRT does not load {file.name}: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what the native library writes to stderr while it loads (one line per delegate, no switch for it)."""
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
 
 
 class LitertSession:

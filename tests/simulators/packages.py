@@ -15,12 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contract.acceptance import AcceptanceSet, label_set_digest
 from contract.files import sha256_of, write_atomic
-from contract.manifest import FileEntry, Manifest, TensorSpec, Variant, VariantEvaluation, golden_input_key, golden_output_key
+from contract.manifest import FileEntry, HostStep, Manifest, TensorSpec, Variant, VariantEvaluation, golden_input_key, golden_output_key
 from contract.package import Package, list_files, open_package, write_manifest
 from contract.signing import PrivateKey
 from contract.sketches import CONFIDENCE_BOUNDS, Histogram
 
 KINDS = ("good", "bad", "slow", "wrong-golden", "crash")
+GAIN = 8.0
 SIDE = 16  # pixels of the network's input
 GOLDEN_COUNT = 4
 SLOW_ROUNDS = 8
@@ -35,6 +36,10 @@ def labels_of(classes: int) -> tuple[str, ...]:
 def colours(classes: int) -> np.ndarray:
     """The colour of each class, float32 (C, 3) in [0, 1]."""
     return np.array([colorsys.hsv_to_rgb(k / classes, 0.8, 0.8) for k in range(classes)], np.float32)
+
+
+def _centres(classes: int, kind: str) -> np.ndarray:
+    return np.roll(colours(classes), 1, axis=0) if kind == "bad" else colours(classes)
 
 
 def make_frames(count: int, seed: int, classes: int = 3) -> tuple[list[np.ndarray], list[int]]:
@@ -52,8 +57,7 @@ def make_frames(count: int, seed: int, classes: int = 3) -> tuple[list[np.ndarra
 
 def make_model(classes: int = 3, kind: str = "good") -> bytes:
     """The ONNX file (opset 20, IR 10): `frame` uint8 [H, W, 3] to `scores` float32 [classes]."""
-    centres = np.roll(colours(classes), 1, axis=0) if kind == "bad" else colours(classes)
-    gain = 8.0
+    centres = _centres(classes, kind)
     constants = {
         "axis0": np.array([0], np.int64),
         "size": np.array([1, SIDE, SIDE, 3], np.int64),
@@ -64,8 +68,8 @@ def make_model(classes: int = 3, kind: str = "good") -> bytes:
         "zero": np.array(0, np.float32),
         "one": np.array(1, np.float32),
         "least": np.array(-(2**31), np.int32),
-        "weights": (2 * gain * centres.T).astype(np.float32),
-        "bias": (-gain * (centres**2).sum(axis=1)).astype(np.float32),
+        "weights": (2 * GAIN * centres.T).astype(np.float32),
+        "bias": (-GAIN * (centres**2).sum(axis=1)).astype(np.float32),
     }
     resize = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     nodes = [
@@ -153,7 +157,7 @@ def make_package(
     classes: int = 3,
     variants: tuple[str, ...] = ("onnx-float32",),
 ) -> Package:
-    """Write a signed package into the new folder `folder`.
+    """Write a signed package into the new folder `folder`; `variants` may hold `onnx-…` and `litert-…`.
 
     `bad` is consistent with itself but answers another class; `slow` gives the same answers, far
     dearer (about 15 ms instead of 0.03); `wrong-golden` promises outputs that its model does not
@@ -185,11 +189,18 @@ def make_package(
 
 def _write_variant(folder: Path, variant: str, model: bytes, kind: str, classes: int) -> Variant:
     runtime, precision = variant.split("-")[:2]
-    if runtime != "onnx":
-        raise ValueError(variant)
+    evaluation = VariantEvaluation(metric="accuracy", score=1.0, samples=64, latency_p50_ms=0.1, latency_p95_ms=0.2)
+    if runtime == "litert":
+        if kind in {"slow", "crash"}:
+            raise ValueError(f"{kind} packages hold ONNX variants only")
+        from tests.simulators.litert_models import make_litert_model
+
+        file = f"{variant}.tflite"
+        write_atomic(folder / file, make_litert_model(_centres(classes, kind), GAIN, SIDE))
+        resize = HostStep("resize", {"height": SIDE, "width": SIDE, "mode": "linear"})
+        return Variant(runtime, precision, "none", file, pipeline=(resize,), tolerance=1e-4, evaluation=evaluation)
     file = f"{variant}.onnx"
     write_atomic(folder / file, make_model(classes, "crash") if kind == "crash" else model)
-    evaluation = VariantEvaluation(metric="accuracy", score=1.0, samples=64, latency_p50_ms=0.1, latency_p95_ms=0.2)
     return Variant(runtime, precision, "none", file, tolerance=1e-4, opset=20, evaluation=evaluation)
 
 
