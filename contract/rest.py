@@ -27,8 +27,8 @@ from typing import Annotated, Any
 import msgspec
 
 from contract.manifest import Id, Sha256, VersionNumber
-from contract.messages import Health, Reported, Telemetry, UpdatePolicy, UpdateState, VersionRef, Window
-from contract.states import ComparisonVerdict, GateVerdict, Presence, RolloutState
+from contract.messages import Health, Reported, Telemetry, UpdatePolicy, VersionRef, Window
+from contract.states import ComparisonVerdict, GateVerdict, Presence, RolloutState, UpdateState
 
 ROLLOUT_ACTIONS = ("approve", "start", "pause", "resume", "abort", "rollback")
 
