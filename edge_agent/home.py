@@ -1,0 +1,148 @@
+"""The agent's folder: where everything lies, and the small files that are replaced all at once.
+
+| path | what |
+|---|---|
+| `identity/` | made at enrolment, mode 0700: `enrolment.json`, `device.key`, `password`, `director.json`, `root.json`, `ca.pem` |
+| `trust/` | public keys for lone packages |
+| `tuf/` | the TUF client's metadata |
+| `objects/<sha256>` | verified files; `objects/.partial/` those on their way |
+| `versions/<digest>/` | verified versions, hard links to the objects |
+| `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
+| `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite` |
+| `inbox/` | lone packages that wait to be installed |
+| `run/` | `lock`, `endpoint.json`, sockets: nothing that outlives the process |
+"""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from contract.codec import encode
+from contract.files import read_bounded, write_atomic
+
+SMALL_FILE_MAX_BYTES = 4 << 20
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class HomeError(Exception):
+    """The agent's folder is missing, in use, or can not be written."""
+
+
+class Home(NamedTuple):
+    """Paths in the agent's folder."""
+
+    folder: Path
+
+    @property
+    def identity(self) -> Path:
+        """Keys and password of the device; mode 0700."""
+        return self.folder / "identity"
+
+    @property
+    def trust(self) -> Path:
+        """Public keys that may sign lone packages."""
+        return self.folder / "trust"
+
+    @property
+    def tuf(self) -> Path:
+        """The TUF client's own folder."""
+        return self.folder / "tuf"
+
+    @property
+    def objects(self) -> Path:
+        """Verified files by digest."""
+        return self.folder / "objects"
+
+    @property
+    def versions(self) -> Path:
+        """Verified versions by digest."""
+        return self.folder / "versions"
+
+    @property
+    def slots(self) -> Path:
+        """Pointers of each slot."""
+        return self.folder / "slots"
+
+    @property
+    def state(self) -> Path:
+        """What the agent remembers."""
+        return self.folder / "state"
+
+    @property
+    def inbox(self) -> Path:
+        """Lone packages that wait."""
+        return self.folder / "inbox"
+
+    @property
+    def run(self) -> Path:
+        """What belongs to the running process."""
+        return self.folder / "run"
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.state / "journal.jsonl"
+
+    @property
+    def outbox(self) -> Path:
+        """The outbox's database."""
+        return self.state / "outbox.sqlite"
+
+    @property
+    def endpoint(self) -> Path:
+        """Says where the running agent answers: `{"url", "socket", "pid", "slots"}`."""
+        return self.run / "endpoint.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running agent."""
+        return self.run / "lock"
+
+
+def make_home(folder: Path) -> Home:
+    """Create the agent's folder where parts of it are missing.
+
+    Raises:
+        HomeError: it can not be created or written.
+    """
+    home = Home(folder.expanduser().absolute())
+    try:
+        for part in (home.folder, home.objects, home.versions, home.slots, home.state, home.trust, home.inbox, home.run):
+            part.mkdir(parents=True, exist_ok=True)
+        for private in (home.identity, home.tuf):
+            private.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise HomeError(f"the agent's folder {home.folder} can not be made: {error}. Choose another with --home") from error
+    return home
+
+
+def find_home(folder: Path) -> Home:
+    """The agent's folder, which must exist.
+
+    Raises:
+        HomeError: it does not.
+    """
+    home = Home(folder.expanduser().absolute())
+    if not home.state.is_dir():
+        raise HomeError(f"{home.folder} is no agent's folder; `eyelet-agent enroll` or `run` makes one")
+    return home
+
+
+def load_document(path: Path, kind: type[T]) -> T | None:
+    """A small file of the agent's own; None where it is missing or damaged (which is logged)."""
+    try:
+        return msgspec.json.decode(read_bounded(path, SMALL_FILE_MAX_BYTES), type=kind)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # noqa: BLE001  (a damaged small file must not keep the agent from starting)
+        log.warning("%s is damaged and is taken as absent: %s", path.name, error)
+        return None
+
+
+def save_document(path: Path, document: object, mode: int = 0o644) -> None:
+    """Replace a small file, all or nothing."""
+    write_atomic(path, encode(document) + b"\n", mode)

@@ -1,0 +1,377 @@
+"""The update state machine: one visible table and a pure `advance(slot, event) -> (slot, actions)`.
+
+Nothing here reads a clock, a file or a network; `edge_agent.slot_runner` performs the actions and
+brings the events. The table says where each state goes; the functions below it only say which
+column an event belongs to.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from contract.messages import MeasuredVariant
+from contract.states import VERSION_FAULTS, FailureReason, UpdateState
+from edge_agent.update.records import Baseline, Installed, Quarantined, Update, Wish
+
+MAX_ATTEMPTS = 3
+"""An interrupted update is tried again at most twice for the same revision."""
+
+
+class Outcome(Enum):
+    """The columns of the table: what can happen to an update in a state."""
+
+    SUCCEEDED = "its work is done"
+    FAILED = "its work failed"
+    LATE = "its deadline passed"
+    SUPERSEDED = "another version is wished for"
+    RESTARTED = "the agent started again in this state"
+    RETRIED = "interrupted, with attempts left"
+    GIVEN_UP = "interrupted, without attempts left"
+
+
+_S = UpdateState
+_O = Outcome
+
+TABLE: Mapping[UpdateState, Mapping[Outcome, UpdateState]] = {
+    # Nothing that serves has changed yet: failing costs nothing, a restart takes up the work again.
+    _S.QUEUED: {
+        _O.SUCCEEDED: _S.PREFLIGHT, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
+    },
+    _S.PREFLIGHT: {
+        _O.SUCCEEDED: _S.DOWNLOADING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
+    },
+    _S.DOWNLOADING: {
+        _O.SUCCEEDED: _S.VERIFYING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
+    },
+    _S.VERIFYING: {
+        _O.SUCCEEDED: _S.STAGED, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
+    },
+    _S.STAGED: {
+        _O.SUCCEEDED: _S.SELF_TESTING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
+    },
+    # The candidate's code ran: whatever ended the agent here may do so again, so attempts are counted.
+    _S.SELF_TESTING: {
+        _O.SUCCEEDED: _S.ACTIVATING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED,
+        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED,
+    },
+    # What serves is changing or has changed: every way out but success leads back to the last known good.
+    # (A swap is not torn in the middle: another wish waits until probation.)
+    _S.ACTIVATING: {
+        _O.SUCCEEDED: _S.PROBATION, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.RESTARTED: _S.ROLLING_BACK,
+    },
+    _S.PROBATION: {
+        _O.SUCCEEDED: _S.COMMITTING, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.SUPERSEDED: _S.ROLLING_BACK,
+        _O.RESTARTED: _S.ROLLING_BACK,
+    },
+    # The candidate has proven itself: committing is only repeated, never undone by a restart.
+    _S.COMMITTING: {
+        _O.SUCCEEDED: _S.DONE, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.RESTARTED: _S.COMMITTING,
+    },
+    # RETRIED and GIVEN_UP: the last known good serves again, and an interruption was the reason.
+    _S.ROLLING_BACK: {
+        _O.SUCCEEDED: _S.ROLLED_BACK, _O.FAILED: _S.ROLLED_BACK, _O.LATE: _S.ROLLED_BACK, _O.RESTARTED: _S.ROLLING_BACK,
+        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED,
+    },
+    # Final: only a new wish begins something.
+    _S.DONE: {}, _S.FAILED: {}, _S.ROLLED_BACK: {},
+}  # fmt: skip
+
+LATE_REASON: Mapping[UpdateState, FailureReason] = {
+    _S.QUEUED: FailureReason.INTERNAL,
+    _S.PREFLIGHT: FailureReason.DOWNLOAD,
+    _S.DOWNLOADING: FailureReason.DOWNLOAD,
+    _S.VERIFYING: FailureReason.INTERNAL,
+    _S.STAGED: FailureReason.INTERNAL,
+    _S.SELF_TESTING: FailureReason.TIMED_OUT,
+    _S.ACTIVATING: FailureReason.TIMED_OUT,
+    _S.PROBATION: FailureReason.PROBATION_NO_INFERENCES,
+    _S.COMMITTING: FailureReason.INTERNAL,
+    _S.ROLLING_BACK: FailureReason.INTERNAL,
+}
+
+DEADLINE_S: Mapping[UpdateState, float] = {
+    _S.QUEUED: 600.0,
+    _S.PREFLIGHT: 6 * 3600.0,
+    _S.DOWNLOADING: 24 * 3600.0,
+    _S.VERIFYING: 3600.0,
+    _S.STAGED: 600.0,
+    _S.ACTIVATING: 120.0,
+    _S.COMMITTING: 600.0,
+    _S.ROLLING_BACK: 120.0,
+}
+"""How long a state may last; those of `self_testing` and `probation` follow from the wish's policy."""
+
+PROBATION_PATIENCE = 3.0
+"""Probation without enough inferences ends at this many times its length."""
+SELF_TEST_GRACE_S = 15.0
+_LAST_KNOWN_GOOD_SERVES = frozenset({_S.SELF_TESTING, _S.ACTIVATING, _S.PROBATION, _S.ROLLING_BACK})
+
+
+class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that decides: what is installed, the update (under way or the last one), and what waits."""
+
+    current: Installed | None = None
+    last_known_good: Installed | None = None
+    update: Update | None = None
+    next: Wish | None = None
+    quarantine: dict[str, Quarantined] = {}
+
+
+class Wished(NamedTuple):
+    """A wish came (perhaps the same one again)."""
+
+    wish: Wish
+
+
+class Succeeded(NamedTuple):
+    """The work of `state` is done; what it found goes into the update."""
+
+    state: UpdateState
+    variant: str | None = None
+    measured: tuple[MeasuredVariant, ...] | None = None
+    baseline: Baseline | None = None
+
+
+class Failed(NamedTuple):
+    """The work of `state` failed."""
+
+    state: UpdateState
+    reason: FailureReason
+    detail: str
+
+
+class DeadlinePassed(NamedTuple):
+    """The work of `state` took longer than `deadline_s` allows."""
+
+    state: UpdateState
+
+
+class Restarted(NamedTuple):
+    """The agent started and read its journal."""
+
+
+Event = Wished | Succeeded | Failed | DeadlinePassed | Restarted
+
+
+class Record(NamedTuple):
+    """Write the update into the journal, then report it; `previous` is the state it came from."""
+
+    update: Update
+    previous: UpdateState | None
+
+
+class Quarantine(NamedTuple):
+    """Never activate this digest again."""
+
+    digest: str
+    entry: Quarantined
+
+
+class Release(NamedTuple):
+    """The digest proved itself after all (it was forced)."""
+
+    digest: str
+
+
+class Cancel(NamedTuple):
+    """Stop the work that is under way; its result will be ignored."""
+
+
+class Work(NamedTuple):
+    """Do the work of this update's state and bring its result as an event."""
+
+    update: Update
+
+
+Action = Record | Quarantine | Release | Cancel | Work
+Step = tuple[Slot, tuple[Action, ...]]
+
+
+def advance(slot: Slot, event: Event) -> Step:
+    """What a slot becomes by an event, and what must be done, in this order.
+
+    Late results (of another state than the present one) change nothing.
+    """
+    if isinstance(event, Wished):
+        return _wished(slot, event.wish)
+    update = slot.update
+    if update is None or update.is_final:
+        return _restarted_at_rest(slot) if isinstance(event, Restarted) else (slot, ())
+    if isinstance(event, Restarted):
+        return _restarted(slot, update)
+    return _finished(slot, update, event) if event.state is update.state else (slot, ())
+
+
+def _finished(slot: Slot, update: Update, event: Succeeded | Failed | DeadlinePassed) -> Step:
+    if isinstance(event, Succeeded):
+        return _succeeded(slot, update, event)
+    if isinstance(event, Failed):
+        return _move(slot, update, Outcome.FAILED, event.reason, event.detail)
+    return _move(slot, update, Outcome.LATE, LATE_REASON[update.state], f"{update.state.value} took longer than {deadline_s(update):g} s")
+
+
+def deadline_s(update: Update) -> float:
+    """How long the present state of an update may last."""
+    policy = update.wish.policy
+    if update.state is UpdateState.SELF_TESTING:
+        return policy.self_test_timeout_s + SELF_TEST_GRACE_S
+    if update.state is UpdateState.PROBATION:
+        return PROBATION_PATIENCE * policy.probation_s
+    return DEADLINE_S[update.state]
+
+
+def version_to_boot(slot: Slot) -> Installed | None:
+    """What must serve at once when the agent starts, before anything else is decided."""
+    if slot.update is not None and slot.update.state in _LAST_KNOWN_GOOD_SERVES:
+        return slot.last_known_good
+    return slot.current or slot.last_known_good
+
+
+def refusal(slot: Slot, wish: Wish) -> Quarantined | None:
+    """The quarantine that forbids a wish; None where it is allowed (or forced by a newer revision)."""
+    for digest in wish.digests:
+        entry = slot.quarantine.get(digest)
+        if entry is not None and not (wish.model.force and wish.revision > entry.revision):
+            return entry
+    return None
+
+
+def _wished(slot: Slot, wish: Wish) -> Step:
+    update = slot.update
+    if update is None or update.is_final:
+        return _begin(slot, wish)
+    newest = slot.next or update.wish
+    if wish.revision < newest.revision or wish == newest:
+        return slot, ()
+    return _consider(msgspec.structs.replace(slot, next=wish), update)
+
+
+def _consider(slot: Slot, update: Update) -> Step:
+    """Let the update under way take over the wish that waits, give way to it, or let it wait."""
+    wish = slot.next
+    if wish is None or update.state is UpdateState.ROLLING_BACK:
+        return slot, ()
+    if wish.wants_the_same_as(update.wish):
+        changed = msgspec.structs.replace(update, wish=wish)
+        return msgspec.structs.replace(slot, update=changed, next=None), (Record(changed, update.state),)
+    if Outcome.SUPERSEDED not in TABLE[update.state]:
+        return slot, ()
+    what = f"revision {wish.revision} wants {wish.model.model} {wish.model.version}"
+    slot, actions = _move(slot, update, Outcome.SUPERSEDED, FailureReason.SUPERSEDED, what)
+    return slot, (Cancel(), *actions)
+
+
+def _begin(slot: Slot, wish: Wish) -> Step:
+    last = slot.update
+    if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish):
+        return slot, ()
+    previous = last.state if last else None
+    if wish.is_met_by(slot.current):
+        done = Update(UpdateState.DONE, wish, variant=slot.current.variant if slot.current else "", detail="it is installed already")
+        return msgspec.structs.replace(slot, update=done), (Record(done, previous),)
+    entry = refusal(slot, wish)
+    if entry is not None:
+        detail = f"it failed here at revision {entry.revision} ({entry.reason.value}: {entry.detail}); force it with a newer revision"
+        failed = Update(UpdateState.FAILED, wish, reason=FailureReason.QUARANTINED, detail=detail)
+        return msgspec.structs.replace(slot, update=failed), (Record(failed, previous),)
+    queued = Update(UpdateState.QUEUED, wish)
+    return msgspec.structs.replace(slot, update=queued), (Record(queued, previous), Work(queued))
+
+
+def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:
+    found = {name: getattr(event, name) for name in ("variant", "measured", "baseline") if getattr(event, name) is not None}
+    update = msgspec.structs.replace(update, **found)
+    if update.state is UpdateState.ROLLING_BACK and update.reason is FailureReason.INTERRUPTED:
+        return _move(slot, update, _retry_or_give_up(update), update.reason, update.detail)
+    if update.state is UpdateState.SELF_TESTING and (entry := refusal(slot, update.wish)) is not None:
+        return _move(slot, update, Outcome.FAILED, FailureReason.QUARANTINED, entry.detail)
+    if update.state is UpdateState.ROLLING_BACK:
+        return _move(slot, update, Outcome.SUCCEEDED, update.reason, update.detail)
+    return _move(slot, update, Outcome.SUCCEEDED, None, "")
+
+
+def _restarted(slot: Slot, update: Update) -> Step:
+    state = update.state
+    if Outcome.RESTARTED not in TABLE[state]:
+        return _move(slot, update, _retry_or_give_up(update), FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")
+    if state is TABLE[state][Outcome.RESTARTED] or state in {UpdateState.COMMITTING, UpdateState.ROLLING_BACK}:
+        return slot, (*_quarantine_of(slot, update), Work(update))
+    if TABLE[state][Outcome.RESTARTED] is UpdateState.ROLLING_BACK:
+        return _move(slot, update, Outcome.RESTARTED, FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")
+    return _move(slot, update, Outcome.RESTARTED, None, f"taken up again after the agent was ended in {state.value}")
+
+
+def _restarted_at_rest(slot: Slot) -> Step:
+    """A quarantine may have been lost between the journal's line and its own file."""
+    return slot, _quarantine_of(slot, slot.update) if slot.update else ()
+
+
+def _retry_or_give_up(update: Update) -> Outcome:
+    return Outcome.RETRIED if update.attempt < MAX_ATTEMPTS else Outcome.GIVEN_UP
+
+
+def _move(slot: Slot, update: Update, outcome: Outcome, reason: FailureReason | None, detail: str) -> Step:
+    """Follow the table, then whatever follows at once from the new state."""
+    state = TABLE[update.state][outcome]
+    attempt = update.attempt + (outcome is Outcome.RETRIED)
+    if update.state is UpdateState.ROLLING_BACK and outcome in {Outcome.FAILED, Outcome.LATE}:
+        reason, detail = update.reason, f"{update.detail}; going back failed too: {detail}"
+    moved = msgspec.structs.replace(update, state=state, attempt=attempt, reason=reason, detail=detail)
+    slot = _installed_by(msgspec.structs.replace(slot, update=moved), update.state, moved)
+    actions: tuple[Action, ...] = (Record(moved, update.state), *_quarantine_of(slot, moved), *_release_of(slot, moved))
+    slot = msgspec.structs.replace(slot, quarantine=_quarantine_after(slot.quarantine, actions))
+    if moved.is_final:
+        return _follow_up(slot, actions)
+    slot, more = _consider(slot, moved)
+    if slot.update is not moved and slot.update is not None and slot.update.state is not moved.state:
+        return slot, (*actions, *more)
+    return slot, (*actions, *more, Work(slot.update or moved))
+
+
+def _follow_up(slot: Slot, actions: tuple[Action, ...]) -> Step:
+    """An update ended: begin with the wish that waits, if any."""
+    if slot.next is None:
+        return slot, actions
+    slot, more = _begin(msgspec.structs.replace(slot, next=None), slot.next)
+    return slot, (*actions, *more)
+
+
+def _installed_by(slot: Slot, left: UpdateState, moved: Update) -> Slot:
+    """Which version the pointers name after leaving a state."""
+    if left is UpdateState.ACTIVATING and moved.state is UpdateState.PROBATION:
+        return msgspec.structs.replace(slot, current=moved.candidate)
+    if left is UpdateState.COMMITTING and moved.state is UpdateState.DONE:
+        return msgspec.structs.replace(slot, current=moved.candidate, last_known_good=moved.candidate)
+    if moved.state is UpdateState.ROLLING_BACK:
+        return msgspec.structs.replace(slot, current=slot.last_known_good)
+    return slot
+
+
+def _quarantine_of(slot: Slot, update: Update) -> tuple[Action, ...]:
+    bad = update.state in {UpdateState.FAILED, UpdateState.ROLLING_BACK, UpdateState.ROLLED_BACK}
+    if not bad or update.reason is None or update.reason not in VERSION_FAULTS:
+        return ()
+    return (Quarantine(_at_fault(slot, update.wish), Quarantined(update.wish.revision, update.reason, update.detail)),)
+
+
+def _at_fault(slot: Slot, wish: Wish) -> str:
+    """The digest to blame: the model's, unless the model served well before and only the application is new."""
+    proven = slot.last_known_good
+    if wish.application is not None and proven is not None and proven.model == wish.model.ref:
+        return wish.application.document.sha256
+    return wish.model.manifest.sha256
+
+
+def _release_of(slot: Slot, update: Update) -> tuple[Action, ...]:
+    """A forced version that proved itself is no longer quarantined."""
+    if update.state is not UpdateState.DONE:
+        return ()
+    return tuple(Release(digest) for digest in update.wish.digests if digest in slot.quarantine)
+
+
+def _quarantine_after(quarantine: dict[str, Quarantined], actions: tuple[Action, ...]) -> dict[str, Quarantined]:
+    added = {action.digest: action.entry for action in actions if isinstance(action, Quarantine)}
+    released = {action.digest for action in actions if isinstance(action, Release)}
+    return {digest: entry for digest, entry in {**quarantine, **added}.items() if digest not in released}
