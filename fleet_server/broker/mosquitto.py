@@ -207,9 +207,7 @@ def free_port(host: str) -> int:
 
 async def end_leftover(config_path: Path) -> None:
     """End a mosquitto of an earlier server that was killed: one that runs with this very configuration file (Linux only)."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        if not _runs_with(folder, config_path):
-            continue
+    for folder in _processes_with(config_path):
         logger.warning("A mosquitto of an earlier server still ran and is ended")
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(folder.name), signal.SIGTERM)
@@ -217,6 +215,10 @@ async def end_leftover(config_path: Path) -> None:
             if not _runs_with(folder, config_path):
                 break
             await asyncio.sleep(STOP_TIMEOUT_S / 100)
+
+
+def _processes_with(config_path: Path) -> list[Path]:
+    return [folder for folder in Path("/proc").glob("[0-9]*") if _runs_with(folder, config_path)]
 
 
 def _runs_with(process_folder: Path, config_path: Path) -> bool:
