@@ -1,1 +1,1 @@
-"""Quantizes and converts models: torch, scikit-learn, ONNX and TFLite to quantized ONNX and TFLite, measured side by side."""
+"""Conversion of trained models: plan and steps, calibration, and what each variant costs in accuracy, size and time."""
