@@ -148,7 +148,11 @@ class Reported(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Hello(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Sent on every connect; the server answers with `desired` and `ack` from its database."""
+    """Sent on every connect; the server answers with `desired` and `ack` from its database.
+
+    `first_sequence` is the oldest sequence that the outbox still holds (the next one where it is
+    empty); what lies before will never come, so it can not hold up the acknowledgement. 0: unknown.
+    """
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
@@ -158,6 +162,7 @@ class Hello(msgspec.Struct, frozen=True, omit_defaults=True):
     desired_revision: int
     stream: str
     agent_version: str = ""
+    first_sequence: int = 0
 
 
 class UpdateEvent(msgspec.Struct, frozen=True, omit_defaults=True):
