@@ -1,0 +1,1 @@
+"""From a run to a device: conversion, packages, keys, the TUF repository, publishing, claims."""
