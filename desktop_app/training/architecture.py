@@ -52,7 +52,7 @@ def _as_type(value: OptionValue, kind: type, name: str) -> OptionValue:
         raise RecipeError(f"option {name} is {value!r}, expected a number") from error
     if kind is int and number != int(number):
         raise RecipeError(f"option {name} is {value!r}, expected a whole number")
-    return str(value) if kind is str else kind(number)  # type: ignore[no-any-return]
+    return str(value) if kind is str else kind(number)
 
 
 @dataclass(frozen=True)

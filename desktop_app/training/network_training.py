@@ -12,6 +12,7 @@ from desktop_app.jobs.context import JobContext
 from desktop_app.training.architectures import ARCHITECTURES
 from desktop_app.training.events import EpochPoint
 from desktop_app.training.recipe import Recipe, label_permutation
+from desktop_app.training.runs import CHECKPOINTS_FOLDER, LAST_NAME
 
 VALIDATION_BATCH = 256
 DEVIATION_MIN = 1.0  # of 255: a constant channel is not blown up
@@ -73,7 +74,7 @@ def train_network(folder: Path, recipe: Recipe, data: NetworkData, context: JobC
 
     from desktop_app.training.classifier import Classifier
     from desktop_app.training.loader import Batches, Order
-    from desktop_app.training.watch import LAST_NAME, RunWatch
+    from desktop_app.training.watch import RunWatch
 
     torch.set_num_threads(recipe.threads)
     train = permuted(data.train, recipe.label_permutation_seed, data.classes)
@@ -86,7 +87,7 @@ def train_network(folder: Path, recipe: Recipe, data: NetworkData, context: JobC
         steps=recipe.epochs * len(batches),
     )
     watch = RunWatch(folder, recipe.epochs, context)
-    last = folder / "checkpoints" / LAST_NAME
+    last = folder / CHECKPOINTS_FOLDER / LAST_NAME
     _fit(module, batches, _in_order(validation), watch, last if last.is_file() else None)
     return watch.points
 

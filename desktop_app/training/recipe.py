@@ -81,10 +81,8 @@ def recipe_notes(recipe: Recipe) -> tuple[str, ...]:
     """What a reader of the run must not overlook."""
     if recipe.label_permutation_seed is None:
         return ()
-    return (
-        f"Fault injection: trained on permuted labels (label_permutation_seed {recipe.label_permutation_seed}). "
-        "This model is wrong on purpose, for tests of the acceptance gate.",
-    )
+    seed = recipe.label_permutation_seed
+    return (f"Fault injection: trained on permuted labels (seed {seed}). This model is wrong on purpose, to test the acceptance gate.",)
 
 
 def label_permutation(seed: int, classes: int) -> tuple[int, ...]:

@@ -20,13 +20,16 @@ from contract.errors import ContractError
 from contract.files import read_bounded, write_atomic
 from desktop_app.data.project import Project
 from desktop_app.training.errors import RunError
-from desktop_app.training.events import Curve, curve_of, read_events
+from desktop_app.training.events import Curve, EpochPoint, curve_of, read_events
 from desktop_app.training.recipe import Recipe, recipe_notes
 
 RUNS_FOLDER = "runs"
 RECIPE_NAME = "recipe.json"
 STATE_NAME = "state.json"
 LOCK_NAME = "lock"
+CHECKPOINTS_FOLDER = "checkpoints"
+LAST_NAME = "last.ckpt"
+BEST_NAME = "best.npz"
 LOCK_WAIT_S = 2.0
 DOCUMENT_MAX_BYTES = 1 << 20
 
@@ -188,3 +191,12 @@ def locked(run: Run) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def note_epoch(folder: Path, point: EpochPoint) -> None:
+    """Count an epoch in the run's state."""
+    state = decode(read_bounded(folder / STATE_NAME, DOCUMENT_MAX_BYTES), RunState, f"the state of run {folder.name}")
+    changes: dict[str, object] = {"epochs_done": point.epoch, "seconds": round(state.seconds + point.seconds, 3)}
+    if point.best:
+        changes |= {"best_epoch": point.epoch, "validation_accuracy": point.validation_accuracy}
+    save_state(folder, msgspec.structs.replace(state, **changes))

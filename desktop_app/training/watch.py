@@ -13,10 +13,9 @@ from contract.files import atomic_writer
 from desktop_app.jobs.context import JobContext
 from desktop_app.training.classifier import Classifier
 from desktop_app.training.events import EpochPoint, append_event
+from desktop_app.training.runs import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, note_epoch
 from desktop_app.training.weights import save_weights
 
-LAST_NAME = "last.ckpt"
-BEST_NAME = "best.npz"
 PROGRESS_INTERVAL_S = 0.25
 
 
@@ -79,10 +78,11 @@ class RunWatch(Checkpoint):  # type: ignore[misc]
         point = self._point(trainer, pl_module)
         self.points.append(point)
         append_event(self._folder, "epoch", **msgspec.to_builtins(point))
-        checkpoints = self._folder / "checkpoints"
+        checkpoints = self._folder / CHECKPOINTS_FOLDER
         if point.best:
             save_weights(checkpoints / BEST_NAME, pl_module.network)
         trainer.save_checkpoint(checkpoints / LAST_NAME)
+        note_epoch(self._folder, point)
         self._report(point, int(trainer.num_training_batches))
         self._context.check_cancelled()
 

@@ -16,7 +16,7 @@ def save_weights(path: Path, network: nn.Module) -> None:
     """Write every parameter and buffer by its name, all or nothing."""
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
     with atomic_writer(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # names are free
+        np.savez(file, **arrays)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:

@@ -1,16 +1,17 @@
 """A few plain convolutions: the first thing to try on small pictures, made to be quantized."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 from desktop_app.training.architecture import NETWORK, Architecture, Option
 from desktop_app.training.recipe import OptionValue
 
-SMALLEST_SIDE = 8
+SMALLEST_SIDE = 4
 
 
 def stage_widths(width: int, size: tuple[int, int]) -> list[int]:
-    """Channels of each stage: doubled while the picture is halved, until its shorter side is at most 8 pixels.
+    """Channels of each stage: doubled while the picture is halved, until its shorter side is at most 4 pixels.
 
     At least two and at most five stages; never more than 8 times the first.
     """
@@ -29,7 +30,7 @@ def build(options: Mapping[str, OptionValue], *, classes: int, size: tuple[int, 
 
     widths = stage_widths(int(options["width"]), size)
     layers: list[Any] = [conv_block(3, widths[0])]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.MaxPool2d(2), conv_block(before, after)]
     return nn.Sequential(*layers, head(widths[-1], classes))
 
@@ -45,5 +46,5 @@ ARCHITECTURE = Architecture(
         Option("width", 16, "channels of the first convolution; the cost grows with its square", minimum=2, maximum=512),
         Option("input_size", 0, "side in pixels of the square that the network sees; 0 chooses it from the data", minimum=0, maximum=512),
     ),
-    usual={"epochs": 8, "batch_size": 64, "learning_rate": 1e-2},
+    usual={"epochs": 8, "batch_size": 32, "learning_rate": 5e-3},
 )
