@@ -1,0 +1,63 @@
+"""What the agent must not forget between two starts: small numbers that only rise."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.home import load_document, save_document
+
+
+class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of `state/memory.json`."""
+
+    session: int = 0
+    revision_seen: int = 0
+    min_versions: dict[str, int] = {}
+    acceptance: dict[str, tuple[str, ...]] = {}  # per model: digests of its acceptance set, kept from garbage
+
+
+class Memory:
+    """`Remembered`, written through on each change. One writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._value = load_document(path, Remembered) or Remembered()
+
+    @property
+    def revision_seen(self) -> int:
+        """Highest revision of a desired document that was accepted."""
+        return self._value.revision_seen
+
+    @property
+    def kept_digests(self) -> set[str]:
+        """Objects that no version links to and that are kept all the same."""
+        return {digest for digests in self._value.acceptance.values() for digest in digests}
+
+    def next_session(self) -> int:
+        """A number greater than those of all sessions before, even after the file was lost (by the clock)."""
+        session = max(self._value.session + 1, int(time.time()))
+        self._change(session=session)
+        return session
+
+    def see_revision(self, revision: int) -> None:
+        """Remember a revision; it never falls."""
+        if revision > self._value.revision_seen:
+            self._change(revision_seen=revision)
+
+    def raise_min_version(self, model: str, stated: int) -> int:
+        """The least version of a model that may be activated: the highest that its owner ever stated."""
+        known = self._value.min_versions.get(model, 1)
+        if stated > known:
+            self._change(min_versions={**self._value.min_versions, model: stated})
+        return max(known, stated)
+
+    def keep_acceptance(self, model: str, digests: tuple[str, ...]) -> None:
+        """Keep a model's acceptance set between updates."""
+        if self._value.acceptance.get(model) != digests:
+            self._change(acceptance={**self._value.acceptance, model: digests})
+
+    def _change(self, **fields: object) -> None:
+        value = msgspec.structs.replace(self._value, **fields)
+        save_document(self._path, value)
+        self._value = value

@@ -1,0 +1,58 @@
+"""The agent's settings: type, default, unit and meaning in one place; `config.json` in the agent's folder."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from contract.errors import ContractError
+from contract.files import read_bounded
+
+CONFIG_FILE = "config.json"
+CONFIG_MAX_BYTES = 256 * 1024
+
+
+class SettingsError(Exception):
+    """`config.json` is wrong; the message names the key and what was expected."""
+
+
+class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the owner of a device may set."""
+
+    http_port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="TCP port on loopback; 0 takes a free one")] = 8480
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64, description="threads of one inference")] = 1
+    hardware_class: Annotated[str, msgspec.Meta(max_length=80, description="group of like devices; empty: found out")] = ""
+    outbox_max_bytes: Annotated[int, msgspec.Meta(ge=65536, description="bytes that may wait for the server")] = 16 << 20
+    disk_reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes an update must leave free")] = 64 << 20
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600, description="MQTT keep-alive in seconds")] = 30
+    download_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give a download up after so long without a byte")] = 3600.0
+    repository_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give an update up when the repository is away so long")] = (
+        3600.0
+    )
+
+
+def load_settings(folder: Path) -> Settings:
+    """Settings of the agent in `folder`; the defaults where there is no `config.json`.
+
+    Raises:
+        SettingsError: a key is unknown or a value is wrong.
+    """
+    path = folder / CONFIG_FILE
+    if not path.exists():
+        return Settings()
+    try:
+        return msgspec.json.decode(read_bounded(path, CONFIG_MAX_BYTES), type=Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}{_suggest(str(error))}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, ContractError, OSError) as error:
+        raise SettingsError(f"{path} can not be read: {error}") from error
+
+
+def _suggest(message: str) -> str:
+    """`; did you mean …?` where an unknown key is close to a known one."""
+    unknown = message.partition("unknown field `")[2].partition("`")[0]
+    close = difflib.get_close_matches(unknown, Settings.__struct_fields__, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known are {', '.join(Settings.__struct_fields__)}" if unknown else ""

@@ -1,0 +1,121 @@
+"""One refresh of the TUF client, as a process of its own so that its memory goes back: `python -m edge_agent.update.tuf_child`.
+
+Request on stdin and answer on stdout are one JSON document each. The targets that Eyelet signs are
+small documents; each that is wanted is stored under its digest once TUF vouches for it.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError, SlowRetrievalError
+from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
+
+from contract.codec import DOCUMENT_MAX_BYTES
+from contract.files import read_bounded, sha256_of
+from contract.manifest import FileEntry
+from edge_agent.http_client import HttpError, ServerHttp, describe
+
+_PIECE_BYTES = 64 * 1024
+UNTRUSTED, UNREACHABLE, REFUSED = "untrusted", "unreachable", "refused"
+
+
+class TufRequest(msgspec.Struct, frozen=True):
+    """What to ask the repository for. Paths are those of files and folders on this device."""
+
+    server_url: str
+    device: str
+    password_file: str
+    ca_file: str
+    root_file: str
+    metadata_folder: str
+    objects_folder: str
+    targets: tuple[str, ...]
+
+
+class TufAnswer(msgspec.Struct, frozen=True):
+    """`targets` has each wanted path: digest and length, or None where nobody vouches for it.
+
+    With `error`, `kind` says whether the repository is `untrusted`, `unreachable` or the server
+    `refused` this device.
+    """
+
+    targets: dict[str, FileEntry | None] = {}
+    error: str = ""
+    kind: str = ""
+
+
+class DeviceFetcher(FetcherInterface):
+    """Fetches with the device's credentials and the pinned CA."""
+
+    def __init__(self, http: ServerHttp) -> None:
+        self._http = http
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        try:
+            response = self._http.open(url.removeprefix(self._http.url))
+        except HttpError as error:
+            raise DownloadError(str(error)) from error
+        if response.status >= 300:  # noqa: PLR2004
+            with response:
+                raise DownloadHTTPError(f"{url.removeprefix(self._http.url)}: {describe(response)}", response.status)
+        return response.stream(_PIECE_BYTES)
+
+
+def refresh(request: TufRequest) -> TufAnswer:
+    """Refresh the metadata, look the targets up and store their documents."""
+    password = read_bounded(Path(request.password_file), 1024).decode()
+    ca_file = Path(request.ca_file) if request.ca_file else None
+    http = ServerHttp(request.server_url, credentials=(request.device, password), ca_file=ca_file)
+    try:
+        updater = Updater(
+            request.metadata_folder,
+            f"{http.url}/v1/tuf/metadata/",
+            target_base_url=f"{http.url}/v1/tuf/targets/",
+            fetcher=DeviceFetcher(http),
+            config=UpdaterConfig(max_root_rotations=256, max_delegations=64),
+            bootstrap=read_bounded(Path(request.root_file), DOCUMENT_MAX_BYTES),
+        )
+        updater.refresh()
+        return TufAnswer({path: _store(updater, path, Path(request.objects_folder)) for path in request.targets})
+    except (RepositoryError, DownloadLengthMismatchError) as error:
+        return TufAnswer(error=f"the repository is not to be trusted: {error}", kind=UNTRUSTED)
+    except DownloadHTTPError as error:
+        refused = error.status_code in {401, 403, 410}
+        return TufAnswer(error=f"the repository answers {error}", kind=REFUSED if refused else UNREACHABLE)
+    except (DownloadError, SlowRetrievalError, HttpError) as error:
+        return TufAnswer(error=f"the repository can not be reached: {error.__cause__ or error}", kind=UNREACHABLE)
+    finally:
+        http.close()
+
+
+def _store(updater: Updater, path: str, objects: Path) -> FileEntry | None:
+    info = updater.get_targetinfo(path)
+    if info is None:
+        return None
+    if info.length > DOCUMENT_MAX_BYTES:
+        raise RepositoryError(f"target {path} has {info.length} bytes, at most {DOCUMENT_MAX_BYTES} are accepted for a document")
+    wanted = info.hashes.get("sha256", "")
+    if wanted and updater.find_cached_target(info, str(objects / wanted)):
+        return FileEntry(wanted, info.length)
+    with tempfile.TemporaryDirectory(dir=objects, prefix=".tuf.") as scratch:
+        file = Path(updater.download_target(info, str(Path(scratch) / "target")))
+        digest = sha256_of(read_bounded(file, DOCUMENT_MAX_BYTES))
+        file.replace(objects / digest)
+    return FileEntry(digest, info.length)
+
+
+def main() -> int:
+    """Read the request, refresh, write the answer."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    request = msgspec.json.decode(sys.stdin.buffer.read(DOCUMENT_MAX_BYTES), type=TufRequest)
+    sys.stdout.buffer.write(msgspec.json.encode(refresh(request)) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
