@@ -1,0 +1,1 @@
+"""The rules of a rollout, pure: cohort, gates, comparison of arms, lifecycle; no clock, no store, no link."""

@@ -1,0 +1,24 @@
+"""The two keys that the server holds: `online` signs snapshot and timestamp, `director` signs wishes and commands."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from contract.signing import PrivateKey, generate_key, read_private_key, write_private_key
+
+
+class ServerKeyPair(NamedTuple):
+    """The online keys; neither can ship a version that people did not sign."""
+
+    online: PrivateKey
+    director: PrivateKey
+
+
+def open_server_keys(folder: Path) -> ServerKeyPair:
+    """Read both keys (files of mode 0600), make those that are absent."""
+    return ServerKeyPair(_open_key(folder / "online.pem"), _open_key(folder / "director.pem"))
+
+
+def _open_key(path: Path) -> PrivateKey:
+    if not path.exists():
+        write_private_key(path, generate_key(), passphrase=None)
+    return read_private_key(path, passphrase=None)
