@@ -131,16 +131,12 @@ def set_label(project: Project, ids: Sequence[int], label: str | None) -> int:
     if label is not None:
         label = check_label(label)
     with project.transaction() as db:
-        text = f"label {len(ids)} as {label!r}" if label is not None else f"take the label of {len(ids)}"
-        _remember(db, ids, text)
+        text = f"label {_samples(ids)} as {label!r}" if label is not None else f"take the label of {_samples(ids)}"
+        operation = _remember(db, ids, text)
         for part in _parts(ids):
             marks = _marks(part)
             db.conn.execute(f"UPDATE samples SET label = ?, conflict = 0, queued = 0 WHERE id IN ({marks})", [label, *part])  # noqa: S608
-        at = utc_now()
-        db.conn.executemany(
-            "INSERT INTO annotations (sample_id, label, source, at) VALUES (?, ?, 'person', ?)",
-            [(sample_id, label, at) for sample_id in ids],
-        )
+        _annotate(db, ids, label, operation)
     return len(ids)
 
 
@@ -151,7 +147,7 @@ def exclude(project: Project, ids: Sequence[int], excluded: bool = True) -> int:
         DataError: an id is unknown.
     """
     with project.transaction() as db:
-        _remember(db, ids, f"exclude {len(ids)}" if excluded else f"include {len(ids)}")
+        _remember(db, ids, f"exclude {_samples(ids)}" if excluded else f"take {_samples(ids)} back in")
         for part in _parts(ids):
             db.conn.execute(f"UPDATE samples SET excluded = ? WHERE id IN ({_marks(part)})", [int(excluded), *part])  # noqa: S608
     return len(ids)
@@ -160,15 +156,16 @@ def exclude(project: Project, ids: Sequence[int], excluded: bool = True) -> int:
 def undo(project: Project) -> str | None:
     """Undo the newest operation that is not undone yet; returns what it was, None where there is none."""
     with project.transaction() as db:
-        found = db.conn.execute("SELECT id, text, before FROM operations WHERE NOT undone ORDER BY id DESC LIMIT 1").fetchone()
+        columns = "id, text, before, annotation_from, annotation_to"
+        found = db.conn.execute(f"SELECT {columns} FROM operations WHERE NOT undone ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608
         if found is None:
             return None
-        operation, text, before = found
+        operation, text, before, first, last = found
         rows = msgspec.json.decode(before, type=list[dict[str, Any]])
         db.conn.executemany(
             "UPDATE samples SET label = :label, excluded = :excluded, queued = :queued, conflict = :conflict WHERE id = :id", rows
         )
-        _take_back_annotations(db, rows)
+        db.conn.execute("DELETE FROM annotations WHERE id BETWEEN ? AND ?", [first, last])
         db.conn.execute("UPDATE operations SET undone = 1 WHERE id = ?", [operation])
     return str(text)
 
@@ -191,8 +188,16 @@ def check_label(label: str) -> str:
     return cleaned
 
 
-def _remember(db: "Database", ids: Sequence[int], text: str) -> None:
-    """Write the operation log's entry: what the samples are before the change."""
+def _annotate(db: "Database", ids: Sequence[int], label: str | None, operation: int) -> None:
+    """Keep what a person said, and in the operation's entry which annotations those are."""
+    first = int(db.conn.execute("SELECT coalesce(max(id), 0) + 1 FROM annotations").fetchone()[0])
+    rows = [(first + index, sample_id, label, utc_now()) for index, sample_id in enumerate(ids)]
+    db.conn.executemany("INSERT INTO annotations (id, sample_id, label, source, at) VALUES (?, ?, ?, 'person', ?)", rows)
+    db.conn.execute("UPDATE operations SET annotation_from = ?, annotation_to = ? WHERE id = ?", [first, first + len(rows) - 1, operation])
+
+
+def _remember(db: "Database", ids: Sequence[int], text: str) -> int:
+    """Write the operation log's entry, what the samples are before the change; returns its id."""
     before: list[dict[str, Any]] = []
     for part in _parts(ids):
         rows = db.conn.execute(f"SELECT id, label, excluded, queued, conflict FROM samples WHERE id IN ({_marks(part)})", part).fetchall()  # noqa: S608
@@ -200,23 +205,8 @@ def _remember(db: "Database", ids: Sequence[int], text: str) -> None:
     if len(before) != len(set(ids)):
         missing = sorted(set(ids) - {row["id"] for row in before})
         raise DataError(f"there is no sample {missing[0]} in this project; nothing was changed")
-    db.conn.execute(
-        "INSERT INTO operations (at, text, before) VALUES (?, ?, ?)",
-        [utc_now(), f"{text} sample{'s' if len(ids) != 1 else ''}", msgspec.json.encode(before).decode()],
-    )
-
-
-def _take_back_annotations(db: "Database", rows: Sequence[dict[str, Any]]) -> None:
-    """Add a person's annotation for each label that the undo brought back by changing it again."""
-    current = {row["id"]: row["label"] for row in rows}
-    for part in _parts(list(current)):
-        newest = db.conn.execute(
-            "SELECT sample_id, label FROM annotations WHERE id IN "  # noqa: S608
-            f"(SELECT max(id) FROM annotations WHERE sample_id IN ({_marks(part)}) GROUP BY sample_id) AND source = 'person'",
-            part,
-        ).fetchall()
-        changed = [(sample, current[sample], utc_now()) for sample, label in newest if label != current[sample]]
-        db.conn.executemany("INSERT INTO annotations (sample_id, label, source, at) VALUES (?, ?, 'undo', ?)", changed)
+    entry = [utc_now(), text, msgspec.json.encode(before).decode()]
+    return int(db.conn.execute("INSERT INTO operations (at, text, before) VALUES (?, ?, ?)", entry).lastrowid or 0)
 
 
 def _where(query: SampleQuery) -> tuple[str, list[object]]:
@@ -240,6 +230,10 @@ def _to_sample(row: dict[str, Any]) -> Sample:
         values[flag] = bool(values[flag])
     values["row"] = msgspec.json.decode(row["row"]) if row["row"] is not None else None
     return Sample(**values)
+
+
+def _samples(ids: Sequence[int]) -> str:
+    return f"{len(ids)} sample" if len(ids) == 1 else f"{len(ids)} samples"
 
 
 def _parts(ids: Sequence[int]) -> Iterable[list[int]]:

@@ -61,5 +61,7 @@ CREATE TABLE operations (           -- what a person did, for undo
     at TEXT NOT NULL,
     text TEXT NOT NULL,
     before TEXT NOT NULL,           -- JSON: list of {id, label, excluded, queued, conflict}
+    annotation_from INTEGER NOT NULL DEFAULT 0,  -- ids of the annotations it made: from … (0: none)
+    annotation_to INTEGER NOT NULL DEFAULT 0,    -- … to, which undo takes back
     undone INTEGER NOT NULL DEFAULT 0
 );
