@@ -8,6 +8,7 @@ import msgspec
 
 from contract.codec import encode, utc_now
 from contract.files import read_bounded
+from desktop_app.jobs.context import JobContext
 
 EVENTS_NAME = "events.jsonl"
 EVENTS_MAX_BYTES = 64 << 20
@@ -40,6 +41,18 @@ class Curve(msgspec.Struct, frozen=True):
     def best(self) -> EpochPoint | None:
         """The epoch whose weights were kept last, if any."""
         return next((point for point in reversed(self.points) if point.best), None)
+
+
+def report_epoch(context: JobContext, point: EpochPoint, epochs: int, *, step: int) -> None:
+    """Tell the user of a finished epoch: one metric per figure, and one sentence."""
+    words = f"epoch {point.epoch} of {epochs}: train loss {point.train_loss:.3f}"
+    context.metric("loss", point.train_loss, epoch=point.epoch, step=step, split="train")
+    if point.validation_loss is not None and point.validation_accuracy is not None:
+        context.metric("loss", point.validation_loss, epoch=point.epoch, step=step, split="validation")
+        context.metric("accuracy", point.validation_accuracy, epoch=point.epoch, step=step, split="validation")
+        words += f", validation loss {point.validation_loss:.3f}, {100 * point.validation_accuracy:.1f} % right"
+    context.metric("seconds", point.seconds, epoch=point.epoch, step=step)
+    context.message(f"{words} ({point.seconds:.1f} s)")
 
 
 def append_event(folder: Path, kind: str, **fields: Any) -> None:  # noqa: ANN401  (JSON values)

@@ -11,7 +11,7 @@ from desktop_app.tasks import TASKS
 from desktop_app.training.architecture import ESTIMATOR, Architecture, unknown_name
 from desktop_app.training.architectures import ARCHITECTURES
 from desktop_app.training.errors import RecipeError
-from desktop_app.training.recipe import Recipe, recipe_faults
+from desktop_app.training.recipe import Augmentation, Recipe, recipe_faults
 
 NETWORK_FIELDS = frozenset({"epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "augmentation"})
 ESTIMATOR_EPOCHS = 1
@@ -71,6 +71,16 @@ def find_architecture(task: str, name: str) -> Architecture:
     if name not in names:
         raise RecipeError(unknown_name(name, names, f"architecture for {task}"))
     return ARCHITECTURES[name]
+
+
+def usual_augmentation(task: str, name: str | None) -> Augmentation:
+    """How an architecture's training images are varied where the user says nothing.
+
+    Raises:
+        RecipeError: there is no such architecture for the task.
+    """
+    usual = find_architecture(task, name or TASKS[task].default_architecture).usual.get("augmentation", Augmentation())
+    return msgspec.convert(usual, Augmentation)
 
 
 def _usual(architecture: Architecture) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from desktop_app.jobs.context import JobContext
 from desktop_app.tasks.tabular_classification import column_value, spec
 from desktop_app.training.architecture import ESTIMATOR
 from desktop_app.training.architectures import ARCHITECTURES
-from desktop_app.training.events import EpochPoint, append_event
+from desktop_app.training.events import EpochPoint, append_event, report_epoch
 from desktop_app.training.models import MODEL_FILES, ModelRecord, write_record
 from desktop_app.training.recipe import Recipe, label_permutation
 from desktop_app.training.runs import Run, note_epoch
@@ -43,7 +43,7 @@ def fit_table(run: Run, version: DatasetVersion, context: JobContext) -> ModelRe
     point = _point(estimator, run.recipe, version, (train, validation), time.monotonic() - begun)
     append_event(run.path, "epoch", **msgspec.to_builtins(point))
     note_epoch(run.path, point)
-    _report(point, context)
+    report_epoch(context, point, 1, step=1)
     context.check_cancelled()
     context.progress(1, 2, "step", "converting to ONNX")
     _keep(estimator, spec(version), frame_of(version.columns, train[:EXAMPLE_ROWS]), run.path / MODEL_FILES[ESTIMATOR])
@@ -142,13 +142,6 @@ def _loss_and_accuracy(
     scores = estimator.predict_proba(frame_of(version.columns, samples))
     loss = float(log_loss(labels, scores, labels=range(len(version.labels))))
     return loss, float((scores.argmax(axis=1) == labels).mean())
-
-
-def _report(point: EpochPoint, context: JobContext) -> None:
-    context.metric("loss", point.train_loss, epoch=1, split="train")
-    if point.validation_loss is not None and point.validation_accuracy is not None:
-        context.metric("loss", point.validation_loss, epoch=1, split="validation")
-        context.metric("accuracy", point.validation_accuracy, epoch=1, split="validation")
 
 
 def _keep(estimator: Any, model_spec: "ModelSpec", example: "pd.DataFrame", path: Path) -> None:  # noqa: ANN401

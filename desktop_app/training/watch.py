@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from contract.files import atomic_writer
 from desktop_app.jobs.context import JobContext
 from desktop_app.training.classifier import Classifier
-from desktop_app.training.events import EpochPoint, append_event
+from desktop_app.training.events import EpochPoint, append_event, report_epoch
 from desktop_app.training.runs import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, note_epoch
 from desktop_app.training.weights import save_weights
 
@@ -102,14 +102,11 @@ class RunWatch(Checkpoint):  # type: ignore[misc]
         )
 
     def _report(self, point: EpochPoint, batches: int) -> None:
-        metric = self._context.metric
-        metric("loss", point.train_loss, epoch=point.epoch, split="train")
-        if point.validation_loss is not None and point.validation_accuracy is not None:
-            metric("loss", point.validation_loss, epoch=point.epoch, split="validation")
-            metric("accuracy", point.validation_accuracy, epoch=point.epoch, split="validation")
-        metric("seconds", point.seconds, epoch=point.epoch)
-        metric("eta_s", self._mean_seconds() * (self._epochs - point.epoch), epoch=point.epoch)
-        self._context.progress(point.epoch * batches, self._epochs * batches, "batch", self._progress_text(point.epoch, 0.0))
+        step = point.epoch * batches
+        left_s = self._mean_seconds() * (self._epochs - point.epoch)
+        report_epoch(self._context, point, self._epochs, step=step)
+        self._context.metric("eta_s", left_s, epoch=point.epoch, step=step)
+        self._context.progress(step, self._epochs * batches, "batch", self._progress_text(point.epoch, 0.0))
 
     def _mean_seconds(self) -> float:
         recent = [point.seconds for point in self.points[-3:]]
