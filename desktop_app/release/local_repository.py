@@ -1,0 +1,76 @@
+"""A folder that is a whole TUF repository with its artifacts, where there is no server: the studio signs the online roles too.
+
+Layout: `metadata/<version>.<role>.json` and `metadata/timestamp.json`, `targets/<folder>/<sha256>.<name>`,
+`artifacts/<sha256>`. Any web server can serve it, and it can be carried on a USB stick.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Timestamp
+from tuf.api.serialization import DeserializationError
+
+from contract.files import read_bounded, sha256_of, write_atomic
+from contract.signing import PrivateKey
+from desktop_app.errors import ReleaseError
+from desktop_app.release.keys import KeyStore
+from desktop_app.release.tuf_repository import ROLE_MAX_BYTES, Clock, find_repository, utc_clock
+from desktop_app.release.tuf_roles import ROOT, SNAPSHOT, TIMESTAMP, new_snapshot, new_timestamp, sign_role
+
+
+class LocalRepository:
+    """The folder and the studio's repository behind it.
+
+    Raises:
+        KeyStoreError: the first root can not be signed, since only one root key is at hand.
+    """
+
+    def __init__(self, store: KeyStore, folder: Path, clock: Clock = utc_clock, root_files: Iterable[Path] = ()) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._key = store.online_key()
+        self.repository = find_repository(store, self._key.public, clock)
+        self.repository.set_online_key(self._key.public, list(root_files))
+
+    @property
+    def _metadata(self) -> Path:
+        return self.folder / "metadata"
+
+    def rotate_online_key(self, key: PrivateKey) -> None:
+        """Go on with another online key: the next root names it."""
+        self.repository.set_online_key(key.public)
+        self._key = key
+
+    def write_target(self, path: str, data: bytes) -> None:
+        """Put a target where a TUF client asks for it, and under its digest."""
+        parent, _, name = path.rpartition("/")
+        digest = sha256_of(data)
+        write_atomic(self.folder / "targets" / parent / f"{digest}.{name}", data)
+        write_atomic(self.folder / "artifacts" / digest, data)
+
+    def write_metadata(self) -> dict[str, int]:
+        """Write every role file, then snapshot, then, last, timestamp; returns the versions in force."""
+        versions = self.repository.versions()
+        for role, newest in versions.items():
+            for version in range(1, newest + 1):
+                body = self.repository.find_role(role, version)
+                if body is not None and not (self._metadata / f"{version}.{role}.json").is_file():
+                    write_atomic(self._metadata / f"{version}.{role}.json", body)
+        listed = {role: version for role, version in versions.items() if role != ROOT}
+        last_timestamp, last_snapshot = self._last_versions()
+        snapshot = sign_role(SNAPSHOT, new_snapshot(last_snapshot + 1, listed, self._clock()), [self._key])
+        timestamp = sign_role(TIMESTAMP, new_timestamp(last_timestamp + 1, snapshot.version, self._clock()), [self._key])
+        write_atomic(self._metadata / f"{snapshot.version}.{SNAPSHOT}.json", snapshot.body)
+        write_atomic(self._metadata / f"{TIMESTAMP}.json", timestamp.body)
+        return {**versions, SNAPSHOT: snapshot.version, TIMESTAMP: timestamp.version}
+
+    def _last_versions(self) -> tuple[int, int]:
+        path = self._metadata / f"{TIMESTAMP}.json"
+        if not path.is_file():
+            return 0, 0
+        try:
+            timestamp = Metadata[Timestamp].from_bytes(read_bounded(path, ROLE_MAX_BYTES)).signed
+        except (RepositoryError, DeserializationError) as error:
+            raise ReleaseError(f"{path} is broken: {error}", "Publish into a new folder") from error
+        return timestamp.version, timestamp.snapshot_meta.version

@@ -1,0 +1,273 @@
+"""The studio's half of a TUF repository: a folder of signed role files whose versions only rise.
+
+There is one repository per fleet server (found by the server's online key, so that a server may
+move to another address) and one for folders that are published without a server. It keeps every
+version it ever signed, and in `published.json` which ones have arrived.
+"""
+
+import datetime
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tuf.api.metadata import TargetFile
+
+from contract.codec import encode
+from contract.files import read_bounded, sha256_of, write_atomic
+from contract.signing import PrivateKey, PublicKey
+from contract.trust import (
+    APPLICATION_ROLE_PREFIX,
+    MODEL_ROLE_PREFIX,
+    ModelPolicy,
+    acceptance_target,
+    application_role,
+    application_target,
+    manifest_target,
+    model_role,
+    policy_target,
+)
+from desktop_app.errors import ReleaseError
+from desktop_app.release.folder_lock import locked
+from desktop_app.release.keys import ROOT_NAMES, KeyStore
+from desktop_app.release.keys import TARGETS as TARGETS_KEY
+from desktop_app.release.tuf_checks import due_roles, expiry_warnings, verify_roles
+from desktop_app.release.tuf_roles import (
+    ROOT,
+    TARGETS,
+    RoleFile,
+    delegated_keys,
+    new_delegated,
+    new_root,
+    new_targets,
+    read_root,
+    read_targets,
+    sign_role,
+)
+
+ROLE_MAX_BYTES = 2 << 20
+PUBLISHED_NAME = "published.json"
+Clock = Callable[[], datetime.datetime]
+
+
+def utc_clock() -> datetime.datetime:
+    """The present time in UTC, in whole seconds as TUF wants it."""
+    return datetime.datetime.now(tz=datetime.timezone.utc).replace(microsecond=0)
+
+
+class TufRepository:
+    """Signed role files in `folder`, made with the keys of `store`; `clock` gives the time of signing."""
+
+    def __init__(self, folder: Path, store: KeyStore, clock: Clock = utc_clock) -> None:
+        self.folder = folder
+        self._store = store
+        self._clock = clock
+
+    # ------------------------------------------------------------------ reading
+
+    def find_role(self, role: str, version: int | None = None) -> bytes | None:
+        """A role file, the newest unless a version is given."""
+        number = version if version is not None else self.versions().get(role)
+        path = self.folder / f"{number}.{role}.json"
+        return read_bounded(path, ROLE_MAX_BYTES) if number is not None and path.is_file() else None
+
+    def versions(self) -> dict[str, int]:
+        """The newest version of each role."""
+        found: dict[str, int] = {}
+        for path in self.folder.glob("*.*.json"):
+            number, _, role = path.name.removesuffix(".json").partition(".")
+            if number.isdigit():
+                found[role] = max(found.get(role, 0), int(number))
+        return found
+
+    def root_digest(self) -> str:
+        """SHA-256 of `1.root.json`, from which every device starts.
+
+        Raises:
+            ReleaseError: there is no root yet.
+        """
+        body = self.find_role(ROOT, 1)
+        if body is None:
+            raise ReleaseError("there is no root of trust for this server yet", "Publish a package to it first: eyelet-studio publish")
+        return sha256_of(body)
+
+    def online_keyids(self) -> frozenset[str]:
+        """Ids of the keys that may sign snapshot and timestamp."""
+        body = self.find_role(ROOT)
+        return frozenset(read_root(body).roles["timestamp"].keyids) if body is not None else frozenset()
+
+    def targets_of(self, role: str) -> dict[str, TargetFile]:
+        """The targets that a model's or application's role lists."""
+        body = self.find_role(role)
+        return dict(read_targets(body).targets) if body is not None else {}
+
+    # ------------------------------------------------------------------ changing
+
+    def set_online_key(self, key: PublicKey, root_files: Sequence[Path] = ()) -> bool:
+        """Let `key` sign snapshot and timestamp: makes the first root, or the next one where it is another key.
+
+        Returns False where nothing had to change. `root_files` are root keys kept elsewhere.
+
+        Raises:
+            KeyStoreError: fewer than two root keys are at hand.
+        """
+        with locked(self.folder):
+            if self.online_keyids() == {key.keyid}:
+                return False
+            version = self.versions().get(ROOT, 0) + 1
+            public = [self._store.public_key(name) for name in ROOT_NAMES]
+            root = new_root(version, public, self._store.public_key(TARGETS_KEY), key, self._clock())
+            self._save(sign_role(ROOT, root, self._store.root_signers(root_files)))
+            if self.find_role(TARGETS) is None:
+                self._save(sign_role(TARGETS, new_targets(1, {}, self._clock()), [self._store.private_key(TARGETS_KEY)]))
+            return True
+
+    def add_version(self, model: str, version: int, manifest_bytes: bytes) -> bool:
+        """List a version's manifest; False where exactly it is listed already.
+
+        Raises:
+            ReleaseError: another manifest has this number; versions are never exchanged.
+        """
+        path = manifest_target(model, version)
+        known = self.targets_of(model_role(model)).get(path)
+        if known is not None and known.hashes["sha256"] != sha256_of(manifest_bytes):
+            raise ReleaseError(
+                f"{model} version {version} was published before with other content", "Package it again; it gets the next version number."
+            )
+        return self._put(model_role(model), path, manifest_bytes)
+
+    def add_acceptance(self, model: str, document: bytes) -> bool:
+        """List a model's acceptance set (`contract.acceptance.AcceptanceSet` as JSON), replacing the one before."""
+        return self._put(model_role(model), acceptance_target(model), document)
+
+    def add_policy(self, model: str, min_version: int, before: int = 1) -> bytes:
+        """List the lowest version that a device may run; returns the policy document.
+
+        Raises:
+            ReleaseError: it is lower than `before`, the one in force, which devices remember.
+        """
+        if min_version < before:
+            raise ReleaseError(f"the minimum version of {model} is {before} and can only rise; got {min_version}")
+        document = encode(ModelPolicy(1, model, min_version))
+        self._put(model_role(model), policy_target(model), document)
+        return document
+
+    def withdraw(self, model: str, version: int) -> bool:
+        """Take a version out of the targets, so that no device activates it again; False where it is not listed."""
+        role = model_role(model)
+        targets = self.targets_of(role)
+        if targets.pop(manifest_target(model, version), None) is None:
+            return False
+        with locked(self.folder):
+            self._sign_delegated(role, targets)
+        return True
+
+    def add_application(self, application: str, version: int, document: bytes) -> bool:
+        """List an application's document; False where exactly it is listed already.
+
+        Raises:
+            ReleaseError: another document has this number.
+        """
+        path = application_target(application, version)
+        known = self.targets_of(application_role(application)).get(path)
+        if known is not None and known.hashes["sha256"] != sha256_of(document):
+            raise ReleaseError(
+                f"the application {application} version {version} was published before with other content", "Raise its version."
+            )
+        return self._put(application_role(application), path, document)
+
+    def renew(self) -> list[str]:
+        """Sign again, with new expiries, every role but root that ends within 60 days; returns their names."""
+        due = [role for role in due_roles(self._bodies(), self._clock()) if role != ROOT]
+        with locked(self.folder):
+            for role in due:
+                if role == TARGETS:
+                    self._sign_targets(delegated_keys(read_targets(self._need(TARGETS))))
+                else:
+                    self._sign_delegated(role, self.targets_of(role))
+        return due
+
+    def _put(self, role: str, path: str, data: bytes) -> bool:
+        target = TargetFile.from_data(path, data, ["sha256"])
+        with locked(self.folder):
+            self._delegate(role)
+            targets = self.targets_of(role)
+            if targets.get(path) == target and self.find_role(role) is not None:
+                return False
+            self._sign_delegated(role, {**targets, path: target})
+            return True
+
+    def _delegate(self, role: str) -> None:
+        keys = delegated_keys(read_targets(self._need(TARGETS)))
+        wanted = self._key_of(role).public
+        if role not in keys or keys[role].keyid != wanted.keyid:
+            self._sign_targets({**keys, role: wanted})
+
+    def _sign_targets(self, keys: Mapping[str, PublicKey]) -> None:
+        version = self.versions()[TARGETS] + 1
+        self._save(sign_role(TARGETS, new_targets(version, keys, self._clock()), [self._store.private_key(TARGETS_KEY)]))
+
+    def _sign_delegated(self, role: str, targets: Mapping[str, TargetFile]) -> None:
+        version = self.versions().get(role, 0) + 1
+        self._save(sign_role(role, new_delegated(role, version, targets, self._clock()), [self._key_of(role)]))
+
+    def _key_of(self, role: str) -> PrivateKey:
+        if role.startswith(MODEL_ROLE_PREFIX):
+            return self._store.model_key(role.removeprefix(MODEL_ROLE_PREFIX))
+        return self._store.application_key(role.removeprefix(APPLICATION_ROLE_PREFIX))
+
+    def _save(self, file: RoleFile) -> None:
+        write_atomic(self.folder / f"{file.version}.{file.role}.json", file.body)
+
+    def _need(self, role: str) -> bytes:
+        body = self.find_role(role)
+        if body is None:
+            raise ReleaseError(f"the TUF repository has no {role} yet", "Set the online key first: publish to a server or into a folder.")
+        return body
+
+    # ------------------------------------------------------------------ publishing
+
+    def pending_roles(self) -> dict[str, bytes]:
+        """The newest file of each role that has not arrived yet."""
+        published = self._published()
+        return {role: self._need(role) for role, version in self.versions().items() if version > published.get(role, 0)}
+
+    def confirm(self, versions: Mapping[str, int]) -> None:
+        """Remember which versions have arrived."""
+        write_atomic(self.folder / PUBLISHED_NAME, encode({**self._published(), **versions}))
+
+    def _published(self) -> dict[str, int]:
+        path = self.folder / PUBLISHED_NAME
+        return dict(json.loads(read_bounded(path, ROLE_MAX_BYTES))) if path.is_file() else {}
+
+    # ------------------------------------------------------------------ checking
+
+    def verify(self) -> None:
+        """Check the newest files as a client would.
+
+        Raises:
+            ReleaseError: something does not hold; the message names it.
+        """
+        roots = [self.find_role(ROOT, version) or b"" for version in range(1, self.versions().get(ROOT, 0) + 1)]
+        verify_roles(roots, self._bodies(), self._clock())
+
+    def warnings(self) -> list[str]:
+        """A sentence for every role that ends within 60 days."""
+        return expiry_warnings(self._bodies(), self._clock())
+
+    def _bodies(self) -> dict[str, bytes]:
+        return {role: self._need(role) for role in self.versions()}
+
+
+def list_repositories(store: KeyStore, clock: Clock = utc_clock) -> list[TufRepository]:
+    """Every repository of a key store."""
+    parent = store.repository_folder
+    folders = sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    return [TufRepository(folder, store, clock) for folder in folders]
+
+
+def find_repository(store: KeyStore, online: PublicKey, clock: Clock = utc_clock) -> TufRepository:
+    """The repository whose root lets `online` sign, or a new, empty one for that key."""
+    for repository in list_repositories(store, clock):
+        if online.keyid in repository.online_keyids():
+            return repository
+    return TufRepository(store.repository_folder / online.keyid[:16], store, clock)
