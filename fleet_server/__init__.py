@@ -1,1 +1,3 @@
-"""The fleet server: model versions, rollouts over MQTT, health and drift."""
+"""The fleet server: registry, enrolment, desired and reported state, rollouts with gates, the MQTT link, REST and dashboard."""
+
+VERSION = "0.1.0"
