@@ -84,11 +84,6 @@ class KeyStore:
         check_store(folder)
         self.private_key(TARGETS)  # a wrong passphrase is found now, not in the middle of the work
 
-    @property
-    def repository_folder(self) -> Path:
-        """Where the TUF repository of these keys lives."""
-        return self.folder / REPOSITORY
-
     def private_key(self, name: str) -> PrivateKey:
         """A private key by name.
 

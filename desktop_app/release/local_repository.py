@@ -4,6 +4,7 @@ Layout: `metadata/<version>.<role>.json` and `metadata/timestamp.json`, `targets
 `artifacts/<sha256>`. Any web server can serve it, and it can be carried on a USB stick.
 """
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from contract.files import read_bounded, sha256_of, write_atomic
+from contract.files import CHUNK_BYTES, atomic_writer, read_bounded, sha256_of, write_atomic
 from contract.signing import PrivateKey
 from desktop_app.errors import ReleaseError
 from desktop_app.release.keys import KeyStore
@@ -42,12 +43,25 @@ class LocalRepository:
         self.repository.set_online_key(key.public)
         self._key = key
 
-    def write_target(self, path: str, data: bytes) -> None:
-        """Put a target where a TUF client asks for it, and under its digest."""
-        parent, _, name = path.rpartition("/")
-        digest = sha256_of(data)
-        write_atomic(self.folder / "targets" / parent / f"{digest}.{name}", data)
-        write_atomic(self.folder / "artifacts" / digest, data)
+    def write_target(self, path: str, data: bytes) -> bool:
+        """Put a target where a TUF client asks for it, and under its digest; False where it is there."""
+        return self.write_artifact(sha256_of(data), data, path)
+
+    def write_artifact(self, sha256: str, source: Path | bytes, target: str = "") -> bool:
+        """Put a file under its digest and, as the target `target`, under its name; False where it is there."""
+        places = [self.folder / "artifacts" / sha256]
+        if target:
+            parent, _, name = target.rpartition("/")
+            places.append(self.folder / "targets" / parent / f"{sha256}.{name}")
+        missing = [place for place in places if not place.is_file()]
+        for place in missing:
+            with atomic_writer(place) as file:
+                if isinstance(source, bytes):
+                    file.write(source)
+                else:
+                    with source.open("rb") as reader:
+                        shutil.copyfileobj(reader, file, CHUNK_BYTES)
+        return bool(missing)
 
     def write_metadata(self) -> dict[str, int]:
         """Write every role file, then snapshot, then, last, timestamp; returns the versions in force."""

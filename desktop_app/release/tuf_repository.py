@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Root, TargetFile
 
-from contract.codec import encode
+from contract.codec import decode, encode
 from contract.files import read_bounded, sha256_of, write_atomic
 from contract.signing import PrivateKey, PublicKey
 from contract.trust import (
@@ -28,7 +28,7 @@ from contract.trust import (
 )
 from desktop_app.errors import ReleaseError
 from desktop_app.release.folder_lock import locked
-from desktop_app.release.keys import ROOT_NAMES, KeyStore
+from desktop_app.release.keys import REPOSITORY, ROOT_NAMES, KeyStore
 from desktop_app.release.keys import TARGETS as TARGETS_KEY
 from desktop_app.release.tuf_checks import due_roles, expiry_warnings, verify_roles
 from desktop_app.release.tuf_roles import (
@@ -46,12 +46,28 @@ from desktop_app.release.tuf_roles import (
 
 ROLE_MAX_BYTES = 2 << 20
 PUBLISHED_NAME = "published.json"
+MINIMUMS_NAME = "minimums.json"
 Clock = Callable[[], datetime.datetime]
 
 
 def utc_clock() -> datetime.datetime:
     """The present time in UTC, in whole seconds as TUF wants it."""
     return datetime.datetime.now(tz=datetime.timezone.utc).replace(microsecond=0)
+
+
+def newest_versions(folder: Path) -> dict[str, int]:
+    """The newest version of each role in a folder."""
+    found: dict[str, int] = {}
+    for path in folder.glob("*.*.json"):
+        number, _, role = path.name.removesuffix(".json").partition(".")
+        if number.isdigit():
+            found[role] = max(found.get(role, 0), int(number))
+    return found
+
+
+def newest_roles(folder: Path) -> dict[str, bytes]:
+    """The newest file of each role in a folder."""
+    return {role: read_bounded(folder / f"{version}.{role}.json", ROLE_MAX_BYTES) for role, version in newest_versions(folder).items()}
 
 
 class TufRepository:
@@ -72,12 +88,7 @@ class TufRepository:
 
     def versions(self) -> dict[str, int]:
         """The newest version of each role."""
-        found: dict[str, int] = {}
-        for path in self.folder.glob("*.*.json"):
-            number, _, role = path.name.removesuffix(".json").partition(".")
-            if number.isdigit():
-                found[role] = max(found.get(role, 0), int(number))
-        return found
+        return newest_versions(self.folder)
 
     def root_digest(self) -> str:
         """SHA-256 of `1.root.json`, from which every device starts.
@@ -99,6 +110,18 @@ class TufRepository:
         """The targets that a model's or application's role lists."""
         body = self.find_role(role)
         return dict(read_targets(body).targets) if body is not None else {}
+
+    def check_own_root(self, root: Root) -> None:
+        """Check that a root from elsewhere names this studio's root keys.
+
+        Raises:
+            ReleaseError: it names others.
+        """
+        own = {self._store.public_key(name).keyid for name in ROOT_NAMES}
+        if set(root.roles[ROOT].keyids) != own:
+            raise ReleaseError(
+                "the server belongs to another studio: its root of trust names other keys", "Restore the backup of the keys that made it."
+            )
 
     # ------------------------------------------------------------------ changing
 
@@ -139,17 +162,25 @@ class TufRepository:
         """List a model's acceptance set (`contract.acceptance.AcceptanceSet` as JSON), replacing the one before."""
         return self._put(model_role(model), acceptance_target(model), document)
 
-    def add_policy(self, model: str, min_version: int, before: int = 1) -> bytes:
-        """List the lowest version that a device may run; returns the policy document.
+    def make_policy(self, model: str, min_version: int) -> bytes:
+        """The policy document with the lowest version that a device may run.
 
         Raises:
-            ReleaseError: it is lower than `before`, the one in force, which devices remember.
+            ReleaseError: it is lower than the one before, which devices remember.
         """
+        before = self._minimums().get(model, 1)
         if min_version < before:
             raise ReleaseError(f"the minimum version of {model} is {before} and can only rise; got {min_version}")
-        document = encode(ModelPolicy(1, model, min_version))
-        self._put(model_role(model), policy_target(model), document)
-        return document
+        return encode(ModelPolicy(ModelPolicy.SCHEMA_VERSION, model, min_version))
+
+    def add_policy(self, model: str, document: bytes) -> bool:
+        """List a model's policy (`contract.trust.ModelPolicy` as JSON); False where exactly it is listed already."""
+        minimum = decode(document, ModelPolicy, "the policy").min_version
+        write_atomic(self.folder / MINIMUMS_NAME, encode({**self._minimums(), model: minimum}))
+        return self._put(model_role(model), policy_target(model), document)
+
+    def _minimums(self) -> dict[str, int]:
+        return self._numbers(MINIMUMS_NAME)
 
     def withdraw(self, model: str, version: int) -> bool:
         """Take a version out of the targets, so that no device activates it again; False where it is not listed."""
@@ -177,7 +208,7 @@ class TufRepository:
 
     def renew(self) -> list[str]:
         """Sign again, with new expiries, every role but root that ends within 60 days; returns their names."""
-        due = [role for role in due_roles(self._bodies(), self._clock()) if role != ROOT]
+        due = [role for role in due_roles(newest_roles(self.folder), self._clock()) if role != ROOT]
         with locked(self.folder):
             for role in due:
                 if role == TARGETS:
@@ -216,7 +247,11 @@ class TufRepository:
         return self._store.application_key(role.removeprefix(APPLICATION_ROLE_PREFIX))
 
     def _save(self, file: RoleFile) -> None:
-        write_atomic(self.folder / f"{file.version}.{file.role}.json", file.body)
+        self.store_role(file.role, file.version, file.body)
+
+    def store_role(self, role: str, version: int, body: bytes) -> None:
+        """Keep a signed role file; who takes one from elsewhere has verified it."""
+        write_atomic(self.folder / f"{version}.{role}.json", body)
 
     def _need(self, role: str) -> bytes:
         body = self.find_role(role)
@@ -231,12 +266,22 @@ class TufRepository:
         published = self._published()
         return {role: self._need(role) for role, version in self.versions().items() if version > published.get(role, 0)}
 
+    def discard(self) -> None:
+        """Forget what has not arrived, because the server refused it; the next publication signs anew."""
+        published = self._published()
+        for role in self.pending_roles():
+            for version in range(published.get(role, 0) + 1, self.versions()[role] + 1):
+                (self.folder / f"{version}.{role}.json").unlink(missing_ok=True)
+
     def confirm(self, versions: Mapping[str, int]) -> None:
         """Remember which versions have arrived."""
         write_atomic(self.folder / PUBLISHED_NAME, encode({**self._published(), **versions}))
 
     def _published(self) -> dict[str, int]:
-        path = self.folder / PUBLISHED_NAME
+        return self._numbers(PUBLISHED_NAME)
+
+    def _numbers(self, name: str) -> dict[str, int]:
+        path = self.folder / name
         return dict(json.loads(read_bounded(path, ROLE_MAX_BYTES))) if path.is_file() else {}
 
     # ------------------------------------------------------------------ checking
@@ -248,21 +293,26 @@ class TufRepository:
             ReleaseError: something does not hold; the message names it.
         """
         roots = [self.find_role(ROOT, version) or b"" for version in range(1, self.versions().get(ROOT, 0) + 1)]
-        verify_roles(roots, self._bodies(), self._clock())
+        verify_roles(roots, newest_roles(self.folder), self._clock())
 
     def warnings(self) -> list[str]:
         """A sentence for every role that ends within 60 days."""
-        return expiry_warnings(self._bodies(), self._clock())
-
-    def _bodies(self) -> dict[str, bytes]:
-        return {role: self._need(role) for role in self.versions()}
+        return expiry_warnings(newest_roles(self.folder), self._clock())
 
 
 def list_repositories(store: KeyStore, clock: Clock = utc_clock) -> list[TufRepository]:
     """Every repository of a key store."""
-    parent = store.repository_folder
-    folders = sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-    return [TufRepository(folder, store, clock) for folder in folders]
+    return [TufRepository(folder, store, clock) for folder in _folders(store.folder)]
+
+
+def _folders(keys_folder: Path) -> list[Path]:
+    parent = keys_folder / REPOSITORY
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def repository_warnings(keys_folder: Path, clock: Clock = utc_clock) -> list[str]:
+    """A sentence for every role of every repository that ends within 60 days; needs no passphrase."""
+    return [warning for folder in _folders(keys_folder) for warning in expiry_warnings(newest_roles(folder), clock())]
 
 
 def find_repository(store: KeyStore, online: PublicKey, clock: Clock = utc_clock) -> TufRepository:
@@ -270,4 +320,4 @@ def find_repository(store: KeyStore, online: PublicKey, clock: Clock = utc_clock
     for repository in list_repositories(store, clock):
         if online.keyid in repository.online_keyids():
             return repository
-    return TufRepository(store.repository_folder / online.keyid[:16], store, clock)
+    return TufRepository(store.folder / REPOSITORY / online.keyid[:16], store, clock)

@@ -193,10 +193,12 @@ def test_versions_only_rise_and_a_published_version_is_never_exchanged(local):
 
 
 def test_the_policy_can_only_rise(local):
-    document = local.repository.add_policy("digits", 3)
+    document = local.repository.make_policy("digits", 3)
+    assert local.repository.add_policy("digits", document)
     assert local.repository.targets_of("model-digits")[policy_target("digits")].hashes["sha256"] == sha256_of(document)
+    assert not local.repository.add_policy("digits", local.repository.make_policy("digits", 3))
     with pytest.raises(ReleaseError, match="only rise"):
-        local.repository.add_policy("digits", 2, before=3)
+        local.repository.make_policy("digits", 2)
 
 
 def test_pending_roles_are_those_that_have_not_arrived(store, clock, tmp_path):

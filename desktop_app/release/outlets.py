@@ -1,0 +1,114 @@
+"""Where a publication goes: a fleet server, or a folder that is a whole repository. Both take files first, roles last."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from desktop_app.jobs.context import Report
+from desktop_app.release.catching_up import catch_up
+from desktop_app.release.keys import KeyStore
+from desktop_app.release.local_repository import LocalRepository
+from desktop_app.release.server_client import ServerClient, ServerError
+from desktop_app.release.tuf_repository import TufRepository, find_repository
+
+_SERVER_FAULT = 500
+
+
+class Delivery(NamedTuple):
+    """One file on its way; `target` is its TUF path, empty for a file that only a manifest names."""
+
+    sha256: str
+    source: Path | bytes
+    target: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        return self.source.stat().st_size if isinstance(self.source, Path) else len(self.source)
+
+
+class Delivered(NamedTuple):
+    """What was sent and what was there already."""
+
+    files: int
+    size_bytes: int
+    known_files: int
+
+
+class Outlet(Protocol):
+    """A place to publish to."""
+
+    @property
+    def repository(self) -> TufRepository:
+        """The studio's role files for this place."""
+
+    def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
+        """Send the files that are not there yet."""
+
+    def release(self) -> dict[str, int]:
+        """Send the role files that have not arrived; returns the versions in force."""
+
+
+class ServerOutlet:
+    """A fleet server; on opening, its online key is written into the root and newer role files are taken over.
+
+    Raises:
+        ServerError: it can not be reached.
+        KeyStoreError: the first root can not be signed, since only one root key is at hand.
+        ReleaseError: the server belongs to another studio.
+    """
+
+    def __init__(self, client: ServerClient, store: KeyStore, root_files: Sequence[Path] = ()) -> None:
+        self._client = client
+        online = client.online_key()
+        self.repository = find_repository(store, online)
+        catch_up(self.repository, client.fetch_metadata)
+        self.repository.set_online_key(online, root_files)
+
+    def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
+        """Ask for each file by digest and upload it where the server lacks it."""
+        total = sum(file.size_bytes for file in files)
+        done = sent = sent_bytes = 0
+        for file in files:
+            report.check_cancelled()
+            if not self._client.has_artifact(file.sha256):
+                self._client.put_artifact(file.sha256, file.source)
+                sent, sent_bytes = sent + 1, sent_bytes + file.size_bytes
+            done += file.size_bytes
+            report.progress(done, total, "bytes", "uploading")
+        return Delivered(sent, sent_bytes, len(files) - sent)
+
+    def release(self) -> dict[str, int]:
+        """Publish; what the server refuses is forgotten here, so that the next attempt signs anew."""
+        try:
+            versions = self._client.publish(self.repository.pending_roles()).versions
+        except ServerError as error:
+            if 0 < error.http_code < _SERVER_FAULT:
+                self.repository.discard()
+            raise
+        self.repository.confirm(versions)
+        return versions
+
+
+class FolderOutlet:
+    """A folder without a server."""
+
+    def __init__(self, local: LocalRepository) -> None:
+        self._local = local
+        self.repository = local.repository
+
+    def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
+        """Copy the files that the folder lacks."""
+        sent: list[int] = []
+        for number, file in enumerate(files, start=1):
+            report.check_cancelled()
+            if self._local.write_artifact(file.sha256, file.source, file.target):
+                sent.append(file.size_bytes)
+            report.progress(number, len(files), "files", "copying")
+        return Delivered(len(sent), sum(sent), len(files) - len(sent))
+
+    def release(self) -> dict[str, int]:
+        """Write the role files, snapshot and timestamp."""
+        versions = self._local.write_metadata()
+        self.repository.confirm(versions)
+        return versions
