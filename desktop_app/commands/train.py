@@ -8,6 +8,7 @@ import msgspec
 
 from desktop_app.commands.terminal import json_option, print_result, project_option, run_job
 from desktop_app.data.project import Project, open_project
+from desktop_app.errors import JobCancelledError
 from desktop_app.jobs.requests import TrainJob
 
 FIELDS = ("architecture", "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "seed", "threads")
@@ -43,7 +44,11 @@ def command(project: Path, *, resume: str | None, show_list: bool, as_json: bool
             _print_architectures(opened, as_json=as_json)
             return
         job = _resume_job(opened, resume, wishes) if resume else _new_job(opened, wishes)
-    result = run_job(project, job)
+    try:
+        result = run_job(project, job)
+    except (KeyboardInterrupt, JobCancelledError):
+        click.echo("Cancelled; go on from the last finished epoch with: eyelet-studio train --resume latest", err=True)
+        raise
     print_result(result, describe(result), as_json=as_json)
 
 
@@ -89,10 +94,12 @@ def _parse_option(text: str) -> tuple[str, str]:
 def describe(run: dict[str, Any]) -> str:
     """A finished run in one line, and its notes."""
     state, recipe = run["state"], run["recipe"]
-    line = f"run {run['id']} is {state['state']}: {recipe['architecture']}, {state['epochs_done']} epochs in {state['seconds']:.1f} s"
+    work = f"{state['epochs_done']} epochs" if recipe["epochs"] > 1 else "fitted"
+    line = f"run {run['id']} is {state['state']}: {recipe['architecture']}, {work} in {state['seconds']:.1f} s"
+    kept = f"; kept epoch {state['best_epoch']}" if recipe["epochs"] > 1 and state["best_epoch"] else ""
     if state["validation_accuracy"] is not None:
-        line += f"; kept epoch {state['best_epoch']}, {100 * state['validation_accuracy']:.1f} % of the validation split right"
-    return "\n".join([line, *state["notes"]])
+        kept += f"; {100 * state['validation_accuracy']:.1f} % of the validation split right"
+    return "\n".join([line + kept, *state["notes"]])
 
 
 def _print_architectures(project: Project, *, as_json: bool) -> None:

@@ -62,6 +62,8 @@ class Architecture:
     `build` gives, for a network, a `torch.nn.Module` from float32 (N, 3, h, w), normalised, to
     logits float32 (N, C): `build(options, classes=C, size=(h, w))`; for an estimator an unfitted
     scikit-learn classifier for a numeric matrix: `build(options, seed=..., threads=...)`.
+    `scaled` asks for numbers on a standard scale before an estimator (trees need none, and comparing
+    the raw float32 values keeps their thresholds exact on the device).
     `usual` are the recipe's fields that suit it where the user says nothing.
     """
 
@@ -73,6 +75,7 @@ class Architecture:
     build: Callable[..., Any]
     options: tuple[Option, ...] = ()
     usual: Mapping[str, Any] = field(default_factory=dict)
+    scaled: bool = False
 
     def complete_options(self, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
         """The given options checked, the others by default, in the order of the names.

@@ -71,23 +71,25 @@ def frame_of(columns: Sequence[Column], samples: Sequence[VersionSample]) -> "pd
 
 
 def build_pipeline(recipe: Recipe, columns: Sequence[Column]) -> Any:  # noqa: ANN401
-    """Numbers: median for missing ones, standard scale. Categories: one column per known value. Then the classifier."""
+    """Numbers: median for missing ones (and, where asked for, a standard scale). Categories: one column per known value."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+    architecture = ARCHITECTURES[recipe.architecture]
     numbers = [c.name for c in columns if c.kind != CATEGORY]
     categories = [c for c in columns if c.kind == CATEGORY]
     parts: list[tuple[str, Any, list[str]]] = []
     if numbers:
-        scaled = Pipeline([("missing", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())])
-        parts.append(("numbers", scaled, numbers))
+        steps: list[tuple[str, Any]] = [("missing", SimpleImputer(strategy="median", keep_empty_features=True))]
+        steps += [("scale", StandardScaler())] if architecture.scaled else []
+        parts.append(("numbers", Pipeline(steps), numbers))
     if categories:
         known = [list(c.categories) for c in categories]
         encoder = OneHotEncoder(categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
         parts.append(("categories", encoder, [c.name for c in categories]))
-    classifier = ARCHITECTURES[recipe.architecture].build(recipe.options, seed=recipe.seed, threads=recipe.threads)
+    classifier = architecture.build(recipe.options, seed=recipe.seed, threads=recipe.threads)
     return Pipeline([("columns", ColumnTransformer(parts, sparse_threshold=0)), ("classifier", classifier)])
 
 
@@ -103,10 +105,11 @@ def _labels(recipe: Recipe, version: DatasetVersion, samples: Sequence[VersionSa
 
 def _fit(recipe: Recipe, version: DatasetVersion, train: Sequence[VersionSample], context: JobContext) -> Any:  # noqa: ANN401
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     context.progress(0, 2, "step", "fitting")
     pipeline = build_pipeline(recipe, version.columns)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(recipe.threads):
         warnings.simplefilter("always", ConvergenceWarning)
         pipeline.fit(frame_of(version.columns, train), _labels(recipe, version, train))
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):

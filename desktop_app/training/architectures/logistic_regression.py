@@ -21,6 +21,7 @@ ARCHITECTURE = Architecture(
     task="tabular-classification",
     kind=ESTIMATOR,
     build=build,
+    scaled=True,
     options=(
         Option("inverse_penalty", 1.0, "large values fit the training split more closely", minimum=1e-6, maximum=1e6),
         Option("iterations", 2000, "steps of the solver at most", minimum=10, maximum=100_000),

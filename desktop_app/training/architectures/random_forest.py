@@ -28,8 +28,8 @@ ARCHITECTURE = Architecture(
     kind=ESTIMATOR,
     build=build,
     options=(
-        Option("trees", 200, "how many trees vote", minimum=1, maximum=5000),
-        Option("depth", 0, "levels of a tree at most; 0 is without a limit", minimum=0, maximum=64),
-        Option("leaf_samples", 1, "samples in a leaf at least", minimum=1, maximum=10_000),
+        Option("trees", 100, "how many trees vote", minimum=1, maximum=5000),
+        Option("depth", 16, "levels of a tree at most; 0 is without a limit", minimum=0, maximum=64),
+        Option("leaf_samples", 2, "samples in a leaf at least", minimum=1, maximum=10_000),
     ),
 )
