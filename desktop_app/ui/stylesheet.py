@@ -27,6 +27,11 @@ def _frame(t: Theme) -> str:
     QWidget[role="strip"] {{ background: {t.surface}; border-top: 1px solid {t.border}; }}
     QFrame[role="card"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
     QFrame[role="tile"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
+    QFrame[role="choice-card"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
+    QFrame[role="choice-card"]:hover {{ border-color: {t.muted}; }}
+    QFrame[role="choice-card"][chosen="true"] {{ border: 2px solid {t.accent}; }}
+    QFrame[role="choice-card"]:focus, QFrame[role="tile"]:focus {{ border: 2px solid {t.accent}; }}
+    QFrame[role="tile"]:hover {{ border-color: {t.accent}; }}
     QFrame[role="drop"] {{ background: {t.surface}; border: 2px dashed {t.border}; border-radius: {RADIUS_CARD}px; }}
     QFrame[role="drop"][over="true"] {{ border-color: {t.accent}; background: {t.accent_ground}; }}
     QFrame[role="note"] {{ background: {t.bad_ground}; border: none; border-radius: {RADIUS_CONTROL}px; }}

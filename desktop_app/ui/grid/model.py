@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 
 from desktop_app.data.catalogue import Sample, SampleQuery, count_samples, list_samples
@@ -60,6 +61,14 @@ class SampleModel(QAbstractListModel):
         elif not same:
             self.endResetModel()
         self.loaded.emit(count)
+
+    def patch(self, row: int, **fields: object) -> None:
+        """Show a sample with some fields replaced, until the next reading."""
+        page, at = divmod(row, PAGE_SIZE)
+        samples = self._pages.get(page, [])
+        if at < len(samples):
+            samples[at] = msgspec.structs.replace(samples[at], **fields)
+            self.dataChanged.emit(self.index(row), self.index(row))
 
     def rowCount(self, parent: Index | None = None) -> int:
         """How many samples match."""

@@ -58,6 +58,12 @@ class RowsModel(QAbstractTableModel):
         self.rows = fresh
         self.endResetModel()
 
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Show other columns, without rows."""
+        self.beginResetModel()
+        self.columns, self.rows = tuple(columns), []
+        self.endResetModel()
+
     def rowCount(self, parent: Index | None = None) -> int:
         """How many rows."""
         return 0 if parent is not None and parent.isValid() else len(self.rows)
@@ -182,6 +188,11 @@ class Table(QTableView):
         for at, column in enumerate(columns):
             mode = QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(at, mode)
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Show other columns, without rows."""
+        self.rows.set_columns(columns)
+        self._lay_out_header(columns)
 
     def set(self, rows: Sequence[tuple[str, Sequence[Cell]]], chosen: str = "") -> None:
         """Show rows and keep (or set) what is chosen, without telling."""

@@ -1,0 +1,151 @@
+"""The view model of a fleet: asks a server from worker threads, again and again while a page looks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from contract.files import read_bounded
+from contract.rest import DeviceView, ModelView, RolloutSpec, RolloutView, ServerInfo, WindowView
+from desktop_app.errors import StudioError
+from desktop_app.ui.workspace import Trouble, Workspace
+
+POLL_MS = 2000
+TOKEN_MAX_BYTES = 4096
+WINDOWS_MAX = 400
+
+
+class Client(Protocol):
+    """What the link needs of `desktop_app.release.server_client.ServerClient`."""
+
+    def server_info(self) -> ServerInfo: ...
+    def list_devices(self) -> Any: ...  # noqa: ANN401  (any sequence of DeviceView)
+    def list_models(self) -> Any: ...  # noqa: ANN401
+    def list_rollouts(self) -> Any: ...  # noqa: ANN401
+    def create_rollout(self, spec: RolloutSpec) -> RolloutView: ...
+    def act_on_rollout(self, rollout: str, action: str, revision: int, reason: str = "") -> RolloutView: ...
+
+
+@dataclass(frozen=True)
+class FleetSnapshot:
+    """What the server said at one moment."""
+
+    info: ServerInfo
+    devices: tuple[DeviceView, ...]
+    rollouts: tuple[RolloutView, ...]
+    models: tuple[ModelView, ...]
+    windows: tuple[WindowView, ...] = ()
+
+
+def read_token(path: Path) -> str:
+    """The operator's token from a file.
+
+    Raises:
+        StudioError: the file can not be read or holds no token.
+    """
+    try:
+        token = read_bounded(path.expanduser(), TOKEN_MAX_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudioError(f"the token file {path} can not be read: {error}", "It is DATA/operator.token of the server.") from error
+    if not token:
+        raise StudioError(f"the token file {path} is empty", "It is DATA/operator.token of the server.")
+    return token
+
+
+class FleetLink(QObject):
+    """Connected to one server, or to none; `snapshot` is the newest answer."""
+
+    changed = Signal()
+    troubled = Signal(object)  # Trouble
+    connected = Signal()
+
+    def __init__(self, workspace: Workspace, make_client: Callable[[str, str], Any]) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self._make_client = make_client
+        self._client: Any = None
+        self.url = ""
+        self.token = ""
+        self.snapshot: FleetSnapshot | None = None
+        self.trouble: Trouble | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.refresh)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server has answered."""
+        return self.snapshot is not None
+
+    def connect_to(self, url: str, token_file: Path) -> None:
+        """Connect to a server with the operator's token in a file."""
+
+        def first() -> tuple[Any, str, FleetSnapshot]:
+            token = read_token(token_file)
+            client = self._make_client(url, token)
+            return client, token, take_snapshot(client)
+
+        self._workspace.work(self, "fleet", first, lambda found: self._take_client(url, *found), self._take_trouble)
+
+    def disconnect_from_server(self) -> None:
+        """Forget the server."""
+        self._timer.stop()
+        self._client, self.snapshot, self.url, self.token = None, None, "", ""
+        self.changed.emit()
+
+    def watch(self, *, is_looking: bool) -> None:
+        """Ask again and again only while somebody looks."""
+        if is_looking and self._client is not None:
+            self.refresh()
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def refresh(self) -> None:
+        """Ask the server for everything once."""
+        client = self._client
+        if client is not None:
+            self._workspace.work(self, "fleet", lambda: take_snapshot(client), self._take_snapshot, self._take_trouble)
+
+    def create_rollout(self, spec: RolloutSpec, on_done: Callable[[RolloutView], object], on_trouble: Callable[[Trouble], object]) -> None:
+        """Start a rollout."""
+        self._act(lambda client: client.create_rollout(spec), on_done, on_trouble)
+
+    def act(self, rollout: RolloutView, action: str, on_trouble: Callable[[Trouble], object]) -> None:
+        """Pause, resume, abort or roll back, as long as the rollout has not moved on meanwhile."""
+        self._act(lambda client: client.act_on_rollout(rollout.rollout, action, rollout.revision, "by the operator"), lambda _view: None, on_trouble)
+
+    def _act(self, action: Callable[[Any], Any], on_done: Callable[[Any], object], on_trouble: Callable[[Trouble], object]) -> None:
+        client = self._client
+
+        def done(value: Any) -> None:  # noqa: ANN401
+            on_done(value)
+            self.refresh()
+
+        if client is not None:
+            self._workspace.work(self, "fleet-action", lambda: action(client), done, on_trouble)
+
+    def _take_client(self, url: str, client: Any, token: str, snapshot: FleetSnapshot) -> None:  # noqa: ANN401
+        self._client, self.url, self.token = client, url, token
+        self._take_snapshot(snapshot)
+        self.connected.emit()
+
+    def _take_snapshot(self, snapshot: FleetSnapshot) -> None:
+        self.snapshot, self.trouble = snapshot, None
+        self.changed.emit()
+
+    def _take_trouble(self, trouble: Trouble) -> None:
+        self.trouble = trouble
+        self.troubled.emit(trouble)
+
+
+def take_snapshot(client: Any) -> FleetSnapshot:  # noqa: ANN401  (any `Client`)
+    """Ask a server for all that the page shows."""
+    return FleetSnapshot(
+        info=client.server_info(),
+        devices=tuple(client.list_devices()),
+        rollouts=tuple(client.list_rollouts()),
+        models=tuple(client.list_models()),
+    )
