@@ -17,6 +17,7 @@ from contract.acceptance import AcceptanceSet, label_set_digest
 from contract.files import sha256_of, write_atomic
 from contract.manifest import FileEntry, HostStep, Manifest, TensorSpec, Variant, VariantEvaluation, golden_input_key, golden_output_key
 from contract.package import Package, list_files, open_package, write_manifest
+from contract.reference import Reference
 from contract.signing import PrivateKey
 from contract.sketches import CONFIDENCE_BOUNDS, Histogram
 
@@ -169,7 +170,7 @@ def make_package(
     model = make_model(classes, "good" if kind in {"crash", "wrong-golden"} else kind)
     table = {variant: _write_variant(folder, variant, model, kind, classes) for variant in variants}
     write_atomic(folder / "golden.npz", _golden(model, classes, variants, wrong=kind == "wrong-golden"))
-    _write_documents(folder, name, version)
+    _write_documents(folder, name, version, model, classes)
     manifest = Manifest(
         schema_version=1,
         name=name,
@@ -221,9 +222,17 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _write_documents(folder: Path, name: str, version: int) -> None:
-    confidence = Histogram.of(CONFIDENCE_BOUNDS, [0.97] * 60)
-    reference = {"schema_version": 1, "confidence": msgspec.to_builtins(confidence), "class_counts": {}, "drift_limit": 0.2}
+def _write_documents(folder: Path, name: str, version: int, model: bytes, classes: int) -> None:
+    answers = [answer(model, frame) for frame in make_frames(60, 3, classes)[0]]
+    counts = np.bincount([int(scores.argmax()) for scores in answers], minlength=classes)
+    reference = Reference(
+        schema_version=1,
+        confidence=Histogram.of(CONFIDENCE_BOUNDS, [float(scores.max()) for scores in answers]),
+        class_counts={label: int(count) for label, count in zip(labels_of(classes), counts, strict=True)},
+        sample_count=len(answers),
+        drift_limit=0.4,
+        minimum_count=20,
+    )
     write_atomic(folder / "reference.json", msgspec.json.encode(reference))
     write_atomic(folder / "report.json", b'{"schema_version":1}')
     write_atomic(folder / "model_card.md", f"# {name} {version}\n\nNearest colour; for tests.\n".encode())

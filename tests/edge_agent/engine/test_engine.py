@@ -121,7 +121,8 @@ def test_the_table_names_modules_that_exist() -> None:
 
 def test_opening_a_model_writes_nothing_to_stderr(package: Package) -> None:
     code = (
-        "import sys; from pathlib import Path; from contract.package import open_package; from edge_agent.engine.engine import open_engine\n"
+        "import sys; from pathlib import Path; from contract.package import open_package\n"
+        "from edge_agent.engine.engine import open_engine\n"
         "package = open_package(Path(sys.argv[1]), None)\n"
         "for variant in package.manifest.variants: open_engine(package, variant).close()"
     )

@@ -1,0 +1,147 @@
+"""Requests and responses of HTTP/1.1, parsed strictly: what RFC 9112 leaves to taste is refused.
+
+Only what the endpoint needs is spoken: `Content-Length` bodies, keep-alive, `Expect: 100-continue`.
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+MAX_HEAD_BYTES = 16 * 1024
+MAX_TARGET_BYTES = 2048
+MAX_HEADERS = 64
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_TARGET = re.compile(rb"/[!-~]*").fullmatch
+_VALUE = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
+_LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
+_ONCE = frozenset(
+    {"content-length", "host", "content-type", "content-encoding", "inference-header-content-length", "expect", "connection", "origin"}
+)
+
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+class HttpError(Exception):
+    """A request that gets an error for an answer; `close` where what follows on the connection can not be trusted."""
+
+    def __init__(self, state: int, text: str, *, close: bool = False, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """`state` is the HTTP code, `text` goes into the body."""
+        super().__init__(text)
+        self.state = state
+        self.close = close
+        self.headers = headers
+
+
+class Head(NamedTuple):
+    """A request without its body. Header names are lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    content_length: int
+    keep_alive: bool
+    expects_continue: bool
+
+
+class Response(NamedTuple):
+    """An answer; `body` may be several pieces that are sent one after the other."""
+
+    state: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def parse_head(data: bytes) -> Head:
+    """Parse everything before the empty line of a request.
+
+    Raises:
+        HttpError: it is not what RFC 9112 says, or uses what is not spoken here; always with `close`.
+    """
+    lines = data.split(b"\r\n")
+    method, path, minor = _parse_request_line(lines[0])
+    if len(lines) - 1 > MAX_HEADERS:
+        raise HttpError(431, f"more than {MAX_HEADERS} header lines", close=True)
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, separator, value = line.partition(b":")
+        if not separator or not _TOKEN(name) or not _VALUE(value):
+            raise HttpError(400, f"a header line is broken: {line[:60]!r}", close=True)
+        key = name.decode("ascii").lower()
+        if key in headers and key in _ONCE:
+            raise HttpError(400, f"the header {key} comes twice", close=True)
+        headers[key] = value.decode("latin-1").strip(" \t")
+    if "transfer-encoding" in headers:
+        raise HttpError(411, "send the body with Content-Length; chunked bodies are not taken", close=True)
+    if minor and "host" not in headers:
+        raise HttpError(400, "the header Host is missing", close=True)
+    connection = headers.get("connection", "").lower()
+    keep_alive = "close" not in connection if minor else "keep-alive" in connection
+    return Head(method, path, headers, _content_length(headers), keep_alive, _expects_continue(headers))
+
+
+def _parse_request_line(line: bytes) -> tuple[str, str, int]:
+    parts = line.split(b" ")
+    if len(parts) != 3 or not _TOKEN(parts[0]):  # noqa: PLR2004  (method, target, version)
+        raise HttpError(400, f"the request line is broken: {line[:60]!r}", close=True)
+    if parts[2] not in {b"HTTP/1.1", b"HTTP/1.0"}:
+        raise HttpError(505, f"HTTP/1.1 is spoken here, got {parts[2][:20]!r}", close=True)
+    if len(parts[1]) > MAX_TARGET_BYTES:
+        raise HttpError(414, f"the path is longer than {MAX_TARGET_BYTES} bytes", close=True)
+    if not _TARGET(parts[1]):
+        raise HttpError(400, f"the path must begin with /, got {parts[1][:60]!r}", close=True)
+    return parts[0].decode("ascii"), parts[1].partition(b"?")[0].decode("ascii"), int(parts[2] == b"HTTP/1.1")
+
+
+def _content_length(headers: dict[str, str]) -> int:
+    text = headers.get("content-length", "0")
+    if not _LENGTH(text):
+        raise HttpError(400, f"Content-Length is no number: {text[:30]!r}", close=True)
+    return int(text)
+
+
+def _expects_continue(headers: dict[str, str]) -> bool:
+    expect = headers.get("expect")
+    if expect is not None and expect.lower() != "100-continue":
+        raise HttpError(417, f"the expectation {expect[:30]!r} is not known", close=True)
+    return expect is not None
+
+
+def render(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
+    """The response as bytes; without its body for HEAD."""
+    extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
+    closing = "" if keep_alive else "Connection: close\r\n"
+    head = (
+        f"HTTP/1.1 {response.state} {REASONS[response.state]}\r\n"
+        f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n{extra}{closing}\r\n"
+    )
+    return head.encode("latin-1") + response.body if with_body else head.encode("latin-1")
+
+
+def json_response(content: object, state: int = 200) -> Response:
+    """An answer in JSON."""
+    return Response(state, msgspec.json.encode(content))
+
+
+def error_response(error: HttpError) -> Response:
+    """The error as the protocol wants it: `{"error": "…"}`."""
+    return Response(error.state, msgspec.json.encode({"error": str(error)}), headers=error.headers)

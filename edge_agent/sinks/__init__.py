@@ -1,0 +1,1 @@
+"""Where an application's predictions go; `table` lists the kinds."""

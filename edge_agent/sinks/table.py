@@ -1,0 +1,35 @@
+"""The table of sinks."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contract.application import Sink as SinkDocument
+from edge_agent.sinks import callback, jsonl
+from edge_agent.sinks.sink import Sink, SinkError
+from edge_agent.sources.source import read_options
+
+
+class SinkKind(NamedTuple):
+    """One row: the struct of its options and the function that opens it."""
+
+    options: type
+    open_sink: Callable[[Any, Path], Sink]
+
+
+SINKS: Mapping[str, SinkKind] = {
+    "jsonl": SinkKind(jsonl.JsonlOptions, jsonl.open_sink),
+    "callback": SinkKind(callback.CallbackOptions, callback.open_sink),
+}
+
+
+def open_sink(document: SinkDocument, data_folder: Path) -> Sink:
+    """Open what an application's document names.
+
+    Raises:
+        SourceError: the kind is unknown, an option is wrong, or it can not be opened.
+    """
+    if document.kind not in SINKS:
+        raise SinkError(f"the sink {document.kind[:40]!r} is not supported by this agent version; it knows {', '.join(SINKS)}")
+    kind = SINKS[document.kind]
+    return kind.open_sink(read_options(f"sink {document.kind}", document.options, kind.options), data_folder)

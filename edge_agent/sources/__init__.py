@@ -1,0 +1,1 @@
+"""Where an application's samples come from; `table` lists the kinds."""

@@ -1,0 +1,113 @@
+"""An application at work: source, model, rules, sinks."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from contract.application import Application
+from contract.codec import utc_now
+from contract.manifest import Manifest
+from edge_agent.engine.engine import Prediction
+from edge_agent.engine.errors import InferenceError, InputError
+from edge_agent.sinks.sink import Record, Sink, SinkError
+from edge_agent.sinks.table import open_sink
+from edge_agent.sources.source import SourceDropped, SourceError, SourceSample
+from edge_agent.sources.table import open_source
+from edge_agent.worker.inference import Inference, QueueFullError
+from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded
+from edge_agent.worker.rules import Firing, RuleState, take_all
+
+log = logging.getLogger(__name__)
+
+
+class ApplicationLoop:
+    """Runs until its source ends, it fails, or it is cancelled; serving does not depend on it."""
+
+    def __init__(self, application: Application, inference: Inference, manifest: Manifest, variant: str) -> None:
+        self._application = application
+        self._inference = inference
+        self._manifest = manifest
+        self._variant = variant
+        self._rules = [RuleState(rule) for rule in application.rules]
+        self._sinks: list[Sink] = []
+        self._broken_sinks: set[int] = set()
+
+    async def run(self, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
+        """Take every item of the source; what happens is told through `emit`."""
+        try:
+            with ExitStack() as stack:
+                source = open_source(self._application.source, self._inference.engine.spec, data_folder)
+                for document in self._application.sinks:
+                    sink = open_sink(document, data_folder)
+                    stack.callback(sink.close)
+                    self._sinks.append(sink)
+                async for item in source.items():
+                    await self._take(item, emit)
+        except SourceError as error:
+            log.error("the application %s stops: %s", self._application.name, error)  # noqa: TRY400
+            emit(SourceEnded(str(error), failed=True))
+            return
+        emit(SourceEnded("the source came to its end"))
+
+    async def _take(self, item: SourceSample | SourceDropped, emit: Callable[[FromWorker], None]) -> None:
+        recorder = self._inference.recorder
+        if isinstance(item, SourceDropped):
+            recorder.record_drop()
+            log.warning("%s was dropped: %s", item.name, item.reason)
+            return
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        try:
+            prediction = await self._inference.predict(item.sample)
+        except (InputError, InferenceError, QueueFullError) as error:
+            log.warning("%s got no answer: %s", item.name, error)
+            if isinstance(error, InputError):
+                recorder.record_drop()
+            return
+        now_s = loop.time()
+        if self._application.deadline_ms and (now_s - begun_s) * 1000 > self._application.deadline_ms:
+            recorder.record_deadline_miss()
+        self._write(item.name, prediction)
+        if prediction.accepted:
+            for firing in take_all(self._rules, prediction.label, prediction.score, now_s):
+                emit(self._event(firing, prediction))
+
+    def _write(self, name: str, prediction: Prediction) -> None:
+        record = Record(
+            at=utc_now(),
+            source=name,
+            label=prediction.label,
+            score=round(prediction.score, 6),
+            accepted=prediction.accepted,
+            scores=[round(float(score), 6) for score in prediction.scores],
+            latency_ms=round(prediction.latency_us / 1000, 3),
+            model=self._manifest.name,
+            version=self._manifest.version,
+            variant=self._variant,
+            application=self._application.name,
+        )
+        for index, sink in enumerate(self._sinks):
+            self._write_to(index, sink, record)
+
+    def _write_to(self, index: int, sink: Sink, record: Record) -> None:
+        """A broken sink is said once and tried again with every record."""
+        try:
+            sink.write(record)
+        except SinkError as error:
+            if index not in self._broken_sinks:
+                log.error("records are lost: %s", error)  # noqa: TRY400
+            self._broken_sinks.add(index)
+        else:
+            self._broken_sinks.discard(index)
+
+    def _event(self, firing: Firing, prediction: Prediction) -> RuleFired:
+        data: dict[str, str | int | float] = {
+            "application": self._application.name,
+            "label": prediction.label,
+            "score": round(prediction.score, 6),
+            "count": firing.count,
+            "within_s": round(firing.within_s, 3),
+        }
+        return RuleFired(utc_now(), firing.text, data)

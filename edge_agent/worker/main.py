@@ -1,0 +1,212 @@
+"""The worker's process: `python -m edge_agent.worker.main`, started by `edge_agent.worker.process`.
+
+It ends when its stdin closes or its parent dies, so a killed supervisor leaves nothing behind.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from contract.errors import ContractError
+from contract.states import FailureReason
+from edge_agent.engine.errors import EngineError, InferenceError, ModelRefusedError, RuntimeAbsentError, StepRefusedError
+from edge_agent.engine.golden import check_golden
+from edge_agent.serving.listeners import Listeners, open_listeners
+from edge_agent.serving.service import Service
+from edge_agent.worker.application_loop import ApplicationLoop
+from edge_agent.worker.child_processes import claim_stdout, end_with_parent
+from edge_agent.worker.inference import Inference
+from edge_agent.worker.messages import (
+    LINE_MAX_BYTES,
+    Drain,
+    Drained,
+    Failed,
+    Flush,
+    FromWorker,
+    Ping,
+    Pong,
+    Probe,
+    Probed,
+    Ready,
+    Stop,
+    ToWorker,
+    WorkerRequest,
+    decode_request,
+    decode_to_worker,
+    encode_line,
+)
+from edge_agent.worker.opening import OpenedModel, open_model
+from edge_agent.worker.windows import WindowRecorder
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One model at work: its control channel, windows, application and listeners."""
+
+    def __init__(self, request: WorkerRequest, opened: OpenedModel, channel: asyncio.WriteTransport) -> None:
+        self._request = request
+        self._opened = opened
+        self._channel = channel
+        loop = asyncio.get_running_loop()
+        recorder = WindowRecorder(opened.package.manifest.labels, opened.reference, loop.time())
+        self._recorder = recorder
+        self._inference = Inference(opened.engine, recorder, latency_us=opened.latency_us, queue_length=request.queue_length)
+        self._listeners: Listeners | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    def send(self, message: FromWorker) -> None:
+        """One line to the supervisor; never blocks."""
+        self._channel.write(encode_line(message))
+
+    async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
+        """Serve until told to end, or until the supervisor is gone."""
+        request, manifest = self._request, self._opened.package.manifest
+        service = Service(self._inference, manifest, request.variant, request.max_body_bytes)
+        self._listeners = await open_listeners([socket.socket(fileno=descriptor) for descriptor in request.sockets], service)
+        ready = Ready(
+            manifest.name,
+            manifest.version,
+            request.digest,
+            request.variant,
+            os.getpid(),
+            time.monotonic() - begun_s,
+            self._opened.latency_us,
+        )
+        self.send(ready)
+        self._start(self._turn_windows(), "windows")
+        if request.application is not None:
+            application = ApplicationLoop(request.application, self._inference, manifest, request.variant)
+            self._start(application.run(Path(request.data_folder), self.send), "application")
+        self._start(self._read_control(lines), "control")
+        await self._ended.wait()
+        await self._close()
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("the task %s failed", task.get_name(), exc_info=error)
+            self.send(Failed(FailureReason.INTERNAL, f"{task.get_name()}: {error}"))
+            self._ended.set()
+
+    async def _turn_windows(self) -> None:
+        while True:
+            await asyncio.sleep(self._request.window_s)
+            self._close_window()
+
+    def _close_window(self) -> None:
+        stats = self._recorder.close(asyncio.get_running_loop().time())
+        if stats is not None:
+            self.send(stats)
+
+    async def _read_control(self, lines: asyncio.StreamReader) -> None:
+        while line := await lines.readline():
+            await self._obey(decode_to_worker(line))
+        self._ended.set()  # the supervisor is gone
+
+    async def _obey(self, message: ToWorker) -> None:
+        if isinstance(message, Ping):
+            await self._inference.settle()
+            self.send(Pong(message.id, self._recorder.completed))
+        elif isinstance(message, Probe):
+            self.send(self._probe(message))
+        elif isinstance(message, Flush):
+            self._close_window()
+        elif isinstance(message, Drain):
+            self._start(self._drain(), "drain")
+        elif isinstance(message, Stop):
+            self._ended.set()
+
+    def _probe(self, message: Probe) -> Probed:
+        variant = self._request.variant
+        sample = self._opened.golden[:1]
+        try:
+            result = check_golden(self._opened.engine, sample, variant, self._opened.package.manifest.variants[variant])
+        except InferenceError as error:
+            log.error("a golden sample failed: %s", error)  # noqa: TRY400
+            return Probed(message.id, passed=False, max_difference=-1.0, latency_us=0.0)
+        return Probed(message.id, result.passed, result.max_difference, result.latencies_us[0])
+
+    async def _drain(self) -> None:
+        for task in list(self._tasks):
+            if task.get_name() == "application":
+                task.cancel()
+        if self._listeners is not None:
+            await self._listeners.drain(self._request.drain_s)
+        self._close_window()
+        self.send(Drained())
+        self._ended.set()
+
+    async def _close(self) -> None:
+        for task in list(self._tasks):
+            task.remove_done_callback(self._finished)
+            task.cancel()
+        if self._listeners is not None:
+            self._listeners.close()
+        self._inference.close()
+        self._channel.close()
+        await asyncio.sleep(0)
+
+
+def _failure(error: Exception) -> Failed:
+    if isinstance(error, (RuntimeAbsentError, ModelRefusedError, StepRefusedError, KeyError)):
+        return Failed(FailureReason.INCOMPATIBLE, str(error))
+    if isinstance(error, EngineError):
+        return Failed(FailureReason.MODEL_CRASHED, str(error))
+    if isinstance(error, ContractError):
+        return Failed(FailureReason.NOT_TRUSTED, str(error))
+    return Failed(FailureReason.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+async def _run(channel_descriptor: int, begun_s: float) -> int:
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader(limit=LINE_MAX_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    channel, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(channel_descriptor, "wb", 0))
+    line = await lines.readline()
+    if not line:
+        return 0
+    try:
+        request = decode_request(line)
+        opened = open_model(request)
+        worker = Worker(request, opened, channel)
+    except (ContractError, EngineError, OSError, KeyError) as error:
+        channel.write(encode_line(_failure(error)))
+        channel.close()
+        await asyncio.sleep(0)
+        return 1
+    with contextlib.suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGTERM, worker._ended.set)  # noqa: SLF001  (this module's own class)
+    await worker.serve(lines, begun_s)
+    return 0
+
+
+def main() -> None:
+    """Entry point of the child."""
+    begun_s = time.monotonic()
+    end_with_parent()
+    channel = claim_stdout()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+    with contextlib.suppress(msgspec.DecodeError):
+        sys.exit(asyncio.run(_run(channel, begun_s)))
+
+
+if __name__ == "__main__":
+    main()

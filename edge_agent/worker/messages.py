@@ -1,0 +1,184 @@
+"""What supervisor and worker say to each other: one JSON object per line over the worker's stdin and stdout."""
+
+from typing import TypeVar
+
+import msgspec
+
+from contract.application import Application
+from contract.codec import encode
+from contract.errors import FormatError, SizeError
+from contract.messages import Drift
+from contract.sketches import Histogram
+from contract.states import FailureReason
+
+LINE_MAX_BYTES = 1 << 20
+T = TypeVar("T")
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=lambda name: name.lower()):
+    """Root of all lines."""
+
+
+class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first line: everything a worker needs.
+
+    `package_folder` holds the installed version `digest`; the worker checks it once more.
+    `sockets` are inherited descriptors of listening sockets. Relative paths in the application are
+    taken from `data_folder`. `window_s` is the length of a window, `drain_s` how long requests
+    under way may take after `drain`.
+    """
+
+    package_folder: str
+    digest: str
+    variant: str
+    slot: str = "main"
+    threads: int = 1
+    application: Application | None = None
+    sockets: tuple[int, ...] = ()
+    data_folder: str = "."
+    window_s: float = 60.0
+    drain_s: float = 2.0
+    max_body_bytes: int = 64 << 20
+    queue_length: int = 32
+
+
+# to the worker
+
+
+class Ping(Message, frozen=True):
+    """Asks for a `Pong`, which comes only after the work under way is done."""
+
+    id: int
+
+
+class Flush(Message, frozen=True):
+    """Asks for the window so far at once."""
+
+
+class Probe(Message, frozen=True):
+    """Asks for one golden sample through the engine, answered by `Probed`."""
+
+    id: int
+
+
+class Drain(Message, frozen=True):
+    """Accept no more, finish what is under way, send the last window and end."""
+
+
+class Stop(Message, frozen=True):
+    """End now."""
+
+
+# from the worker
+
+
+class Ready(Message, frozen=True):
+    """The worker serves. `latency_us` is the median of its warm-up."""
+
+    model: str
+    version: int
+    digest: str
+    variant: str
+    pid: int
+    startup_s: float
+    latency_us: float
+
+
+class Pong(Message, frozen=True):
+    """Answer to `Ping`; `completed` counts inferences since the start."""
+
+    id: int
+    completed: int
+
+
+class Probed(Message, frozen=True):
+    """Answer to `Probe`."""
+
+    id: int
+    passed: bool
+    max_difference: float
+    latency_us: float
+
+
+class WindowStats(Message, frozen=True):
+    """Aggregates of one window; the supervisor adds who and where and sends it on as `contract.messages.Window`."""
+
+    index: int
+    started_at: str
+    duration_s: float
+    count: int
+    latency_us: Histogram
+    confidence: Histogram
+    class_counts: dict[str, int]
+    errors: int = 0
+    dropped: int = 0
+    deadline_misses: int = 0
+    drift: Drift | None = None
+
+
+class RuleFired(Message, frozen=True):
+    """A rule of the application fired."""
+
+    at: str
+    text: str
+    data: dict[str, str | int | float]
+
+
+class SourceEnded(Message, frozen=True):
+    """The application's source came to its end or failed; serving goes on."""
+
+    detail: str
+    failed: bool = False
+
+
+class Drained(Message, frozen=True):
+    """The last line after `Drain`."""
+
+
+class Failed(Message, frozen=True):
+    """The worker can not do its work and ends."""
+
+    reason: FailureReason
+    detail: str
+
+
+ToWorker = Ping | Flush | Probe | Drain | Stop
+FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | Drained | Failed
+
+
+def encode_line(message: msgspec.Struct) -> bytes:
+    """One line with its end."""
+    return encode(message) + b"\n"
+
+
+_REQUEST = msgspec.json.Decoder(WorkerRequest)
+_TO_WORKER: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
+_FROM_WORKER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
+
+
+def decode_request(line: bytes) -> WorkerRequest:
+    """The first line; raises as `decode_from_worker`."""
+    return _decode(line, _REQUEST)
+
+
+def decode_to_worker(line: bytes) -> ToWorker:
+    """A line from the supervisor; raises as `decode_from_worker`."""
+    return _decode(line, _TO_WORKER)
+
+
+def decode_from_worker(line: bytes) -> FromWorker:
+    """A line from the worker.
+
+    Raises:
+        SizeError, FormatError: too long, or not a known message.
+    """
+    return _decode(line, _FROM_WORKER)
+
+
+def _decode(line: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    if len(line) > LINE_MAX_BYTES:
+        raise SizeError(f"a line of {len(line)} bytes between supervisor and worker; at most {LINE_MAX_BYTES} are accepted")
+    try:
+        return decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"a line between supervisor and worker is not valid: {error}") from error

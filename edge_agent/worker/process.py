@@ -1,0 +1,234 @@
+"""The supervisor's side of a worker: start it, hear it, ping it, drain it, end it."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+
+from contract.errors import ContractError
+from edge_agent.worker.child_processes import child_command, child_environment
+from edge_agent.worker.messages import (
+    LINE_MAX_BYTES,
+    Drain,
+    Drained,
+    Failed,
+    Flush,
+    FromWorker,
+    Ping,
+    Pong,
+    Probe,
+    Probed,
+    Ready,
+    Stop,
+    ToWorker,
+    WorkerRequest,
+    decode_from_worker,
+    encode_line,
+)
+
+log = logging.getLogger(__name__)
+
+_LAST_WORDS = 20
+
+
+class WorkerError(Exception):
+    """The worker died, hung or said that it can not work; `failed` is its own message where there was one."""
+
+    def __init__(self, text: str, failed: Failed | None = None) -> None:
+        """`text` for people."""
+        super().__init__(text)
+        self.failed = failed
+
+
+class WorkerProcess:
+    """A running worker. All methods belong to the event loop that started it.
+
+    Messages that nobody waits for (windows, rules, a source's end) go to `on_message`.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, on_message: Callable[[FromWorker], None]) -> None:
+        self._process = process
+        self._on_message = on_message
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Pong | Probed]] = {}
+        self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+        self._failed: Failed | None = None
+        self._drained = asyncio.Event()
+        self.last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._readers = [
+            asyncio.create_task(self._read_messages(), name=f"worker-{process.pid}-messages"),
+            asyncio.create_task(self._read_log(), name=f"worker-{process.pid}-log"),
+        ]
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative after a signal; None while it runs."""
+        return self._process.returncode
+
+    @property
+    def failed(self) -> Failed | None:
+        """What the worker said before it gave up."""
+        return self._failed
+
+    async def wait_ready(self, timeout_s: float) -> Ready:
+        """Wait until the worker serves.
+
+        Raises:
+            WorkerError: it died, said that it can not work, or took longer.
+        """
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ready), timeout_s)
+        except asyncio.TimeoutError as error:
+            raise WorkerError(f"the worker was not ready after {timeout_s:g} s") from error
+
+    async def ping(self, timeout_s: float) -> Pong:
+        """Ask whether the worker gets work done.
+
+        Raises:
+            WorkerError: no answer in time (it hangs), or it died.
+        """
+        answer = await self._ask(Ping(next(self._ids)), timeout_s)
+        if not isinstance(answer, Pong):
+            raise WorkerError("the worker answered a ping with something else")
+        return answer
+
+    async def probe(self, timeout_s: float) -> Probed:
+        """One golden sample through the running engine; raises as `ping`."""
+        answer = await self._ask(Probe(next(self._ids)), timeout_s)
+        if not isinstance(answer, Probed):
+            raise WorkerError("the worker answered a probe with something else")
+        return answer
+
+    def flush(self) -> None:
+        """Ask for the window so far; it comes through `on_message`."""
+        self._send(Flush())
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let it finish what is under way and end; after `timeout_s` it is killed."""
+        self._send(Drain())
+        await self._end(timeout_s)
+
+    async def stop(self, timeout_s: float = 1.0) -> None:
+        """End it now; after `timeout_s` it is killed."""
+        self._send(Stop())
+        await self._end(timeout_s)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def wait(self) -> int:
+        """Wait for its end; every message it sent was delivered before this returns. Gives the exit status."""
+        code = await self._process.wait()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        return code
+
+    async def _end(self, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(asyncio.shield(self._process.wait()), timeout_s)
+        except asyncio.TimeoutError:
+            log.warning("worker %s did not end within %g s and is killed", self.pid, timeout_s)
+            self.kill()
+        await self.wait()
+
+    async def _ask(self, message: Ping | Probe, timeout_s: float) -> Pong | Probed:
+        future: asyncio.Future[Pong | Probed] = asyncio.get_running_loop().create_future()
+        self._answers[message.id] = future
+        try:
+            if self.returncode is not None:
+                raise WorkerError(self._obituary())
+            self._send(message)
+            return await asyncio.wait_for(future, timeout_s)
+        except asyncio.TimeoutError as error:
+            raise WorkerError(f"the worker gave no answer within {timeout_s:g} s") from error
+        finally:
+            self._answers.pop(message.id, None)
+
+    def _send(self, message: ToWorker) -> None:
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing() and self.returncode is None:
+            stdin.write(encode_line(message))
+
+    async def _read_messages(self) -> None:
+        stdout = self._process.stdout
+        try:
+            while stdout is not None and (line := await stdout.readline()):
+                self._take(decode_from_worker(line))
+        except (ContractError, ValueError) as error:  # ValueError: a line above the reader's limit
+            log.error("worker %s speaks nonsense and is killed: %s", self.pid, error)  # noqa: TRY400
+            self.kill()
+        await self._process.wait()
+        self._give_up()
+
+    def _take(self, message: FromWorker) -> None:
+        if isinstance(message, Ready):
+            if not self._ready.done():
+                self._ready.set_result(message)
+        elif isinstance(message, (Pong, Probed)):
+            future = self._answers.get(message.id)
+            if future is not None and not future.done():
+                future.set_result(message)
+        elif isinstance(message, Failed):
+            self._failed = message
+        elif isinstance(message, Drained):
+            self._drained.set()
+        else:
+            self._on_message(message)
+
+    def _give_up(self) -> None:
+        error = WorkerError(self._obituary(), self._failed)
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(error)
+        if not self._ready.done():
+            self._ready.set_exception(error)
+        if self._ready.done():
+            self._ready.exception()  # looked at, so that an unread one is not complained about
+
+    def _obituary(self) -> str:
+        if self._failed is not None:
+            return f"the worker gave up: {self._failed.detail}"
+        code = self.returncode
+        if code is not None and code < 0:
+            return f"the worker was ended by {signal.Signals(-code).name}"
+        return f"the worker ended with exit status {code}"
+
+    async def _read_log(self) -> None:
+        stderr = self._process.stderr
+        while stderr is not None and (chunk := await stderr.read(1 << 16)):
+            for line in chunk.decode(errors="replace").splitlines():
+                self.last_words.append(line[:500])
+                log.info("worker %s: %s", self.pid, line[:500])
+
+
+async def start_worker(request: WorkerRequest, on_message: Callable[[FromWorker], None]) -> WorkerProcess:
+    """Start a worker; `request.sockets` are inherited, the caller keeps its own copies open.
+
+    Raises:
+        OSError: the process can not be started.
+    """
+    for descriptor in request.sockets:
+        os.fstat(descriptor)
+    process = await asyncio.create_subprocess_exec(
+        *child_command("worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=child_environment(),
+        pass_fds=request.sockets,
+        limit=LINE_MAX_BYTES,
+    )
+    worker = WorkerProcess(process, on_message)
+    if process.stdin is not None:
+        process.stdin.write(encode_line(request))
+    return worker

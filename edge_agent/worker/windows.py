@@ -1,0 +1,80 @@
+"""Counts what a model does, window by window, for a few microseconds per inference."""
+
+import bisect
+
+from contract.codec import utc_now
+from contract.messages import Drift
+from contract.reference import Reference, measure_drift
+from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
+from edge_agent.engine.engine import Prediction
+from edge_agent.worker.messages import WindowStats
+
+
+class WindowRecorder:
+    """The window under way. `completed` counts inferences since the start and never falls."""
+
+    def __init__(self, labels: tuple[str, ...], reference: Reference | None, now_s: float) -> None:
+        self.completed = 0
+        self._labels = labels
+        self._reference = reference
+        self._index = -1
+        self._begin(now_s)
+
+    def _begin(self, now_s: float) -> None:
+        self._index += 1
+        self._begun_s = now_s
+        self._begun_at = utc_now()
+        self._latency = Histogram.empty(LATENCY_BOUNDS_US)
+        self._confidence = Histogram.empty(CONFIDENCE_BOUNDS)
+        self._classes = [0] * len(self._labels)
+        self._errors = self._dropped = self._missed = 0
+
+    def record(self, prediction: Prediction) -> None:
+        """Count one answer."""
+        latency, confidence = self._latency, self._confidence
+        latency.counts[bisect.bisect_left(LATENCY_BOUNDS_US, prediction.latency_us)] += 1
+        latency.total += prediction.latency_us
+        confidence.counts[bisect.bisect_left(CONFIDENCE_BOUNDS, prediction.score)] += 1
+        confidence.total += prediction.score
+        self._classes[prediction.index] += 1
+        self.completed += 1
+
+    def record_error(self) -> None:
+        """Count an inference that failed."""
+        self._errors += 1
+
+    def record_drop(self) -> None:
+        """Count a sample that never reached the model."""
+        self._dropped += 1
+
+    def record_deadline_miss(self) -> None:
+        """Count an answer that came too late."""
+        self._missed += 1
+
+    def close(self, now_s: float) -> WindowStats | None:
+        """End the window and begin the next; None if nothing happened in it."""
+        count = self._latency.count
+        stats = None
+        if count or self._errors or self._dropped:
+            stats = self._stats(count, now_s)
+        self._begin(now_s)
+        return stats
+
+    def _stats(self, count: int, now_s: float) -> WindowStats:
+        classes = {label: number for label, number in zip(self._labels, self._classes, strict=True) if number}
+        return WindowStats(
+            index=self._index,
+            started_at=self._begun_at,
+            duration_s=round(now_s - self._begun_s, 3),
+            count=count,
+            latency_us=self._latency,
+            confidence=self._confidence,
+            class_counts=classes,
+            errors=self._errors,
+            dropped=self._dropped,
+            deadline_misses=self._missed,
+            drift=self._drift(classes),
+        )
+
+    def _drift(self, classes: dict[str, int]) -> Drift | None:
+        return None if self._reference is None else measure_drift(self._reference, self._confidence, classes)
