@@ -73,7 +73,9 @@ class Credentials(NamedTuple):
 async def enrol(token: str, *, hardware_class: str = "simulated") -> Credentials:
     """Show a claim's secret once."""
     claim, password = parse_token(token), secrets.token_urlsafe(32)
-    request = EnrollRequest(claim.claim_id, claim.secret, public_key_to_dict(generate_key().public), password, hardware_class, AGENT_VERSION)
+    request = EnrollRequest(
+        claim.claim_id, claim.secret, public_key_to_dict(generate_key().public), password, hardware_class, AGENT_VERSION
+    )
     async with httpx.AsyncClient(base_url=claim.server_url, timeout=20) as client:
         response = await client.post("/v1/enroll", content=encode(request), headers={"content-type": "application/json"})
     answer = msgspec.json.decode(response.raise_for_status().content, type=EnrollAnswer)
@@ -247,5 +249,3 @@ class SimulatedDevice:
 
     def _topic(self, channel: Channel) -> str:
         return build_topic(self.credentials.fleet, self.credentials.device, channel)
-
-
