@@ -7,7 +7,8 @@ import click
 import msgspec
 
 from desktop_app.commands.terminal import json_option, print_result, project_option, run_job
-from desktop_app.data.project import DOCUMENT_NAME, TASK_NAMES, create_project, open_project
+from desktop_app.data.plain_names import plain_name
+from desktop_app.data.project import DOCUMENT_NAME, TASK_NAMES, create_project, open_project, remove_empty_project
 from desktop_app.errors import SourceError
 from desktop_app.jobs.requests import ImportJob
 
@@ -30,29 +31,35 @@ def command(source: Path, project: Path, *, task: str | None, format_name: str, 
 
     A top layer of folders called train, validation and test is kept as the samples' splits.
     """
-    _prepare_project(project, source, format_name, task)
+    made = _prepare_project(project, source, format_name, task)
     given = {name: value for name, value in options.items() if value not in ("", None)}
     if given.get("delimiter") in {"tab", "\\t"}:
         given["delimiter"] = "\t"
-    report = run_job(project, ImportJob(str(source.absolute()), format_name, given))
+    try:
+        report = run_job(project, ImportJob(str(source.absolute()), format_name, given))
+    except BaseException:
+        if made:
+            remove_empty_project(project)
+        raise
     print_result(report, describe(report, None if show_all else SHOWN_PER_LIST), as_json=as_json)
     if not report["taken"] and not report["duplicates"]:
         raise SourceError("nothing was taken", "The report says why, file by file.")
 
 
-def _prepare_project(folder: Path, source: Path, format_name: str, task: str | None) -> None:
-    """Open the project to see that it can be, or make it for the source's task."""
+def _prepare_project(folder: Path, source: Path, format_name: str, task: str | None) -> bool:
+    """Open the project to see that it can be, or make it for the source's task; whether it was made."""
     from desktop_app.data.formats import find_format
 
     found = find_format(source, format_name)
     if (folder / DOCUMENT_NAME).exists():
         open_project(folder).close()
-    elif task not in {None, found.task}:
+        return False
+    if task not in {None, found.task}:
         raise SourceError(f"{source.name!r} is {found.title}, for {found.task}, not for {task}")
-    elif folder.resolve().is_relative_to(source.resolve()):
+    if folder.resolve().is_relative_to(source.resolve()):
         raise SourceError("the project would lie in the folder that is to be imported", "Choose another folder with --project.")
-    else:
-        create_project(folder, folder.absolute().name or "project", found.task).close()
+    create_project(folder, plain_name(folder.absolute().name)[:100] or "project", found.task).close()
+    return True
 
 
 def describe(report: dict[str, Any], shown: int | None) -> str:

@@ -11,11 +11,14 @@ from desktop_app.data.project import Project, open_project
 @click.command("versions")
 @project_option
 @click.option("--diff", nargs=2, type=int, metavar="BEFORE AFTER", help="Compare two versions.")
+@click.option("--restore", type=int, metavar="NUMBER", help="Bring labels and exclusions back to a version's (`label --undo` undoes it).")
 @json_option
-def command(project: Path, diff: tuple[int, int] | None, as_json: bool) -> None:
+def command(project: Path, diff: tuple[int, int] | None, restore: int | None, as_json: bool) -> None:
     """List the dataset versions, newest first, or say what changed between two."""
     with open_project(project) as opened:
-        if diff:
+        if restore is not None:
+            _restore(opened, restore, as_json=as_json)
+        elif diff:
             _print_diff(opened, *diff, as_json=as_json)
         else:
             _print_list(opened, as_json=as_json)
@@ -42,3 +45,10 @@ def _print_diff(project: Project, before: int, after: int, *, as_json: bool) -> 
     )
     changes = [f"  {item.sha256[:12]}…: {item.before} → {item.after}" for item in diff.relabelled]
     print_result(diff, "\n".join([text, *changes]), as_json=as_json)
+
+
+def _restore(project: Project, number: int, *, as_json: bool) -> None:
+    from desktop_app.data.restoring import restore_version
+
+    changed = restore_version(project, number)
+    print_result({"restored": number, "changed": changed}, f"restored dataset version {number}: {changed} samples changed", as_json=as_json)

@@ -1,6 +1,6 @@
 """The catalogue of a project's samples: list, count, label, exclude, and undo of the last two."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -132,11 +132,11 @@ def set_label(project: Project, ids: Sequence[int], label: str | None) -> int:
         label = check_label(label)
     with project.transaction() as db:
         text = f"label {_samples(ids)} as {label!r}" if label is not None else f"take the label of {_samples(ids)}"
-        operation = _remember(db, ids, text)
+        operation = log_operation(db, ids, text)
         for part in _parts(ids):
             marks = _marks(part)
             db.conn.execute(f"UPDATE samples SET label = ?, conflict = 0, queued = 0 WHERE id IN ({marks})", [label, *part])  # noqa: S608
-        _annotate(db, ids, label, operation)
+        annotate_by_person(db, {label: ids}, operation)
     return len(ids)
 
 
@@ -147,7 +147,7 @@ def exclude(project: Project, ids: Sequence[int], excluded: bool = True) -> int:
         DataError: an id is unknown.
     """
     with project.transaction() as db:
-        _remember(db, ids, f"exclude {_samples(ids)}" if excluded else f"take {_samples(ids)} back in")
+        log_operation(db, ids, f"exclude {_samples(ids)}" if excluded else f"take {_samples(ids)} back in")
         for part in _parts(ids):
             db.conn.execute(f"UPDATE samples SET excluded = ? WHERE id IN ({_marks(part)})", [int(excluded), *part])  # noqa: S608
     return len(ids)
@@ -188,16 +188,21 @@ def check_label(label: str) -> str:
     return cleaned
 
 
-def _annotate(db: "Database", ids: Sequence[int], label: str | None, operation: int) -> None:
-    """Keep what a person said, and in the operation's entry which annotations those are."""
+def annotate_by_person(db: "Database", labels: Mapping[str | None, Sequence[int]] | Mapping[str, Sequence[int]], operation: int) -> None:
+    """Keep what a person said (label → samples), and in the operation's entry which annotations those are."""
     first = int(db.conn.execute("SELECT coalesce(max(id), 0) + 1 FROM annotations").fetchone()[0])
-    rows = [(first + index, sample_id, label, utc_now()) for index, sample_id in enumerate(ids)]
+    said = [(sample_id, label) for label, ids in labels.items() for sample_id in ids]
+    rows = [(first + index, sample_id, label, utc_now()) for index, (sample_id, label) in enumerate(said)]
     db.conn.executemany("INSERT INTO annotations (id, sample_id, label, source, at) VALUES (?, ?, ?, 'person', ?)", rows)
     db.conn.execute("UPDATE operations SET annotation_from = ?, annotation_to = ? WHERE id = ?", [first, first + len(rows) - 1, operation])
 
 
-def _remember(db: "Database", ids: Sequence[int], text: str) -> int:
-    """Write the operation log's entry, what the samples are before the change; returns its id."""
+def log_operation(db: "Database", ids: Sequence[int], text: str) -> int:
+    """Write the operation log's entry, what the samples are before the change; returns its id.
+
+    Raises:
+        DataError: an id is unknown.
+    """
     before: list[dict[str, Any]] = []
     for part in _parts(ids):
         rows = db.conn.execute(f"SELECT id, label, excluded, queued, conflict FROM samples WHERE id IN ({_marks(part)})", part).fetchall()  # noqa: S608

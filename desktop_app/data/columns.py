@@ -47,21 +47,24 @@ def list_columns(project: Project) -> tuple[tuple[Column, ...], str]:
 
 
 def save_columns(project: Project, columns: Sequence[Column], target: str) -> None:
-    """Keep the columns of the first table; a later one must have the same.
+    """Keep the columns of the project's first table; those of a later one were checked against them."""
+    if list_columns(project)[1]:
+        return
+    rows = [(position, c.name, c.kind, int(c.name == target)) for position, c in enumerate(columns)]
+    project.db.conn.executemany("INSERT INTO columns (position, name, kind, target) VALUES (?, ?, ?, ?)", rows)
+
+
+def check_columns(names: Sequence[str], target: str, features: Sequence[Column], known_target: str) -> None:
+    """Check that a later table has the columns `names` and the target that the project has.
 
     Raises:
-        SourceError: the table's columns or target are not those of the project.
+        SourceError: it has others.
     """
-    found, found_target = list_columns(project)
-    if not found_target:
-        rows = [(position, c.name, c.kind, int(c.name == target)) for position, c in enumerate(columns)]
-        project.db.conn.executemany("INSERT INTO columns (position, name, kind, target) VALUES (?, ?, ?, ?)", rows)
-        return
-    names, expected = sorted(c.name for c in columns if c.name != target), sorted(c.name for c in found)
-    if names != expected or target != found_target:
+    found, expected = sorted(set(names) - {target}), sorted(column.name for column in features)
+    if found != expected or target != known_target:
         raise SourceError(
-            f"the table has the columns {', '.join(names)[:300]} and the target {target!r}; "
-            f"the project's are {', '.join(expected)[:300]} and {found_target!r}",
+            f"the table has the columns {', '.join(found)[:300]} and the target {target!r}; "
+            f"the project's are {', '.join(expected)[:300]} and {known_target!r}",
             "Import it into a project of its own.",
         )
 

@@ -61,11 +61,7 @@ Key = tuple[str, int]
 
 
 def merge_items(project: Project, items: Sequence[Taken], opened: OpenedSource) -> Merge:
-    """Write the items into the catalogue; to be called inside a transaction.
-
-    Raises:
-        SourceError: a table's columns are not those of the project.
-    """
+    """Write the items into the catalogue; to be called inside a transaction."""
     if opened.target:
         save_columns(project, opened.columns, opened.target)
     merge = Merge([], 0, [], [], _next_id(project, "samples"), _next_id(project, "annotations"))

@@ -5,6 +5,7 @@ Nothing inside names an absolute path, so the folder may be moved, copied or zip
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import threading
 import uuid
@@ -183,6 +184,25 @@ def open_project(folder: Path) -> Project:
         raise ProjectError(f"the project in {folder} can not be opened: {error}") from error
     _check_catalogue(folder / CATALOGUE_NAME)
     return Project(folder, document)
+
+
+def remove_empty_project(folder: Path) -> bool:
+    """Remove a project that holds nothing (after a first import that failed); files that are not its own stay.
+
+    Returns:
+        Whether it was removed; one with samples, versions or imports never is.
+    """
+    with open_project(folder) as project:
+        tables = ("samples", "imports", "versions")
+        if any(project.db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables):  # noqa: S608  (constants)
+            return False
+    (folder / DOCUMENT_NAME).unlink(missing_ok=True)
+    for suffix in ("", "-wal", "-shm"):
+        (folder / f"{CATALOGUE_NAME}{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(folder / "blobs", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return True
 
 
 def _check_catalogue(path: Path) -> None:

@@ -81,9 +81,7 @@ class JobProcess:
         """Ask the job to stop and, if it has not within 0.6 s, kill its whole process group. Returns at once."""
         self._cancelling.set()
         self._signal_group(signal.SIGTERM)
-        timer = threading.Timer(CANCEL_GRACE_S, self._kill)
-        timer.name, timer.daemon = f"job-{job_name(self.job)}-grace", True
-        timer.start()
+        threading.Thread(target=self._kill_after_grace, name=f"job-{job_name(self.job)}-grace", daemon=True).start()
 
     def __enter__(self) -> "JobProcess":  # noqa: PYI034  (typing.Self is not in Python 3.10)
         """Itself."""
@@ -94,6 +92,10 @@ class JobProcess:
         if self.running:
             self.cancel()
         self.wait()
+
+    def _kill_after_grace(self) -> None:
+        if not self._ended.wait(CANCEL_GRACE_S):
+            self._kill()
 
     def _kill(self) -> None:
         if not self._ended.is_set():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from desktop_app.data.columns import CATEGORY, Column, build_row
+from desktop_app.data.columns import CATEGORY, Column, build_row, check_columns
 from desktop_app.data.formats.cell_values import parse_cell
 from desktop_app.data.formats.csv_dialect import (
     DELIMITER_NAMES,
@@ -153,9 +153,11 @@ def find_target(names: tuple[str, ...], wanted: str, known: str) -> str:
 
 def _choose_columns(names: tuple[str, ...], profile: Profile, target: str, known: KnownColumns) -> tuple[Column, ...]:
     """The columns to keep, with the kinds the project has or the table shows; empty columns are left out."""
-    kinds = {column.name: column.kind for column in known.features} or {
-        name: profile.kinds[name] for name in names if profile.kinds[name] and name != target
-    }
+    kinds = {column.name: column.kind for column in known.features}
+    if known.target:
+        check_columns([name for name in names if profile.kinds[name] or name in kinds], target, known.features, known.target)
+    else:
+        kinds = {name: profile.kinds[name] for name in names if profile.kinds[name] and name != target}
     if not kinds:
         raise SourceError("the table has no column with values beside its target")
     return tuple(Column(name, CATEGORY if name == target else kinds[name]) for name in names if name == target or name in kinds)
@@ -179,13 +181,12 @@ def _notes(table: Table, profile: Profile, target: str, options: ImportOptions) 
 def _read_items(table: Table, columns: tuple[Column, ...], target: str) -> Iterator[Taken | Refused]:
     file_name = plain_name(table.path.name)
     places = [(table.names.index(column.name), column) for column in columns]
-    absent = [column for column in columns if column.name not in table.names]
     for line, cells in read_rows(table):
         name = f"{file_name}:{line}"
         if isinstance(cells, str):
             yield Refused(name, cells)
             continue
-        yield _read_row(name, cells, places, target) if not absent else Refused(name, f"it lacks the column {absent[0].name!r}")
+        yield _read_row(name, cells, places, target)
 
 
 def _read_row(name: str, cells: list[str], places: list[tuple[int, Column]], target: str) -> Taken | Refused:
