@@ -1,0 +1,89 @@
+"""A thin REST client for the command line: says in one sentence why a request failed."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import httpx
+import msgspec
+
+from contract.codec import encode
+from contract.files import read_bounded
+from contract.rest import ErrorBody
+from fleet_server.data_folder import DataFolder
+from fleet_server.errors import FleetError, SetupError
+
+T = TypeVar("T")
+TIMEOUT_S = 20.0
+
+
+class ServerAccess(NamedTuple):
+    """Where the server is and with which token."""
+
+    url: str
+    token: str
+
+
+def find_access(server: str, token_file: Path | None, data: Path | None) -> ServerAccess:
+    """The server by `--data`, or by `--server` and `--token-file`.
+
+    Raises:
+        SetupError: something is missing.
+    """
+    if data is not None:
+        folder = DataFolder(data)
+        server = server or folder.read_server_file().url
+        token_file = token_file or folder.token
+    if not server or token_file is None:
+        raise SetupError(
+            "it is not known which server is meant", "Give --data, or --server and --token-file (or EYELET_SERVER and EYELET_TOKEN_FILE)."
+        )
+    try:
+        return ServerAccess(server.rstrip("/"), read_bounded(token_file, 4096).decode().strip())
+    except OSError as error:
+        raise SetupError(f"the token file {token_file} can not be read: {error.strerror}") from error
+
+
+class FleetClient:
+    """Asks the server; every answer is decoded as the contract's type."""
+
+    def __init__(self, access: ServerAccess) -> None:
+        self._url = access.url
+        self._http = httpx.Client(base_url=access.url, headers={"authorization": f"Bearer {access.token}"}, timeout=TIMEOUT_S)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def get(self, path: str, kind: type[T], **query: str | int) -> T:
+        """GET `path` as `kind`."""
+        return self._ask("GET", path, kind, params={name: value for name, value in query.items() if value != ""})
+
+    def post(self, path: str, body: object, kind: type[T]) -> T:
+        """POST a body of the contract."""
+        return self._ask("POST", path, kind, content=encode(body), headers={"content-type": "application/json"})
+
+    def put(self, path: str, body: object, kind: type[T]) -> T:
+        """PUT a body of the contract."""
+        return self._ask("PUT", path, kind, content=encode(body), headers={"content-type": "application/json"})
+
+    def _ask(self, method: str, path: str, kind: type[T], **options: Any) -> T:  # noqa: ANN401  (httpx's options)
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise FleetError(f"the server {self._url} does not answer: {error}", "Does it run? `eyelet-fleet serve`") from error
+        if response.is_error:
+            raise _refusal(response)
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.DecodeError as error:
+            raise FleetError(
+                f"the server's answer to {path} is not understood: {error}", "Do server and command line have the same version?"
+            ) from error
+
+
+def _refusal(response: httpx.Response) -> FleetError:
+    try:
+        body = msgspec.json.decode(response.content, type=ErrorBody)
+    except msgspec.DecodeError:
+        return FleetError(f"the server answered {response.status_code}")
+    return FleetError(body.error, body.advice)
