@@ -1,5 +1,6 @@
 """One conversion from beginning to end: plan, run the steps, measure every variant, judge it, write the report."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from converters.targets import TARGETS, file_name
 Report = Callable[[int, int, str], None]
 """Progress: done, total, what is under way. It may raise to cancel."""
 
+_SCRATCH = ".convert."
+
 
 def convert(
     source: Source,
@@ -55,7 +58,9 @@ def convert(
     measured_on = evaluation if evaluation.samples else EvaluationSet(list(calibration))
     work = _Work(Material(source, calibration), plan, measured_on, report or _silent)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".convert.") as scratch:
+    for abandoned in folder.glob(f"{_SCRATCH}*"):  # of a conversion that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
         _run_steps(work, Path(scratch))
         files = {target: _keep(work.made[target], folder / file_name(target)) for target in plan.targets if target in work.made}
     work.refused.update(plan.refused)

@@ -4,16 +4,19 @@ The canonical resize (bilinear, half-pixel centres, no antialias, in uint8 befor
 as these ONNX nodes: calibration runs them, and the variants contain them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from contract.manifest import HostStep
+from contract.manifest import HostStep, TensorSpec
 from converters.onnx_graph import OPSET, clean
 from converters.samples import Sample
 from converters.sources import TorchSource
 from converters.step import Material
+from edge_agent.engine.model_spec import ModelSpec
+from edge_agent.engine.runtimes import SessionTensor
+from edge_agent.engine.tensors import fit
 
 FRAME = "frame"
 SCORES = "scores"
@@ -65,7 +68,7 @@ def host_steps(size: tuple[int, int]) -> tuple[HostStep, ...]:
     return (HostStep("resize", {"height": size[0], "width": size[1], "mode": "linear"}),)
 
 
-def resized(frames: Sequence[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def resized(frames: Iterable[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Frames uint8 (H, W, 3) of any size through the canonical resize: uint8 (1, h, w, 3) each."""
     import onnxruntime
 
@@ -76,18 +79,31 @@ def resized(frames: Sequence[np.ndarray], size: tuple[int, int]) -> Iterator[np.
         yield session.run(None, {FRAME: frame})[0]
 
 
-def network_inputs(material: Material, samples: Sequence[Sample], dtype: str) -> Iterator[dict[str, np.ndarray]]:
-    """Samples as the network between preprocessing and result takes them, with a batch axis.
+def network_inputs(material: Material, samples: Sequence[Sample], tensors: Sequence[SessionTensor]) -> Iterator[dict[str, np.ndarray]]:
+    """Samples as a network file between preprocessing and result takes them; `tensors` are the file's inputs.
 
-    For a `TorchSource` one input `nhwc` (1, h, w, 3) of `dtype`; for others the raw inputs.
+    For a `TorchSource` one frame (1, h, w, 3) in the file's type; for others the raw inputs, with a
+    batch axis where the file has one.
     """
     source = material.source
     if isinstance(source, TorchSource):
-        for small in resized([sample[FRAME] for sample in samples], source.input_size):
-            yield {NETWORK_INPUT: small.astype(dtype)}
+        for small in resized((sample[FRAME] for sample in samples), source.input_size):
+            yield {tensors[0].name: small.astype(tensors[0].dtype)}
         return
     for sample in samples:
-        yield {name: np.asarray(array)[np.newaxis] for name, array in sample.items()}
+        yield {name: fit(_objects(sample[spec.name]), shape) for spec, name, shape in _matched(source.spec, tensors)}
+
+
+def _matched(spec: ModelSpec, tensors: Sequence[SessionTensor]) -> list[tuple[TensorSpec, str, tuple[int, ...]]]:
+    """Inputs of the specification with name and shape of the file's; a single one matches whatever its name."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    if len(spec.inputs) == 1 == len(tensors):
+        return [(spec.inputs[0], tensors[0].name, tensors[0].shape)]
+    return [(tensor, tensor.name, by_name[tensor.name].shape) for tensor in spec.inputs]
+
+
+def _objects(array: np.ndarray) -> np.ndarray:
+    return array.astype(object) if array.dtype.kind == "U" else array
 
 
 def _parse(text: str, **sizes: int) -> Any:  # noqa: ANN401

@@ -1,18 +1,19 @@
 """Proof that a float32 file answers as the model it came from does."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from converters.errors import StepError
-from converters.preprocessing import network_inputs
+from converters.preprocessing import FRAME, network_inputs, resized
 from converters.quiet import quiet
 from converters.samples import Sample
 from converters.sources import TorchSource
 from converters.step import Material
 from converters.torch_module import with_softmax
-from edge_agent.engine.runtimes import open_session
+from edge_agent.engine.runtimes import SessionTensor, open_session
 
 FLOAT32_TOLERANCE = 1e-4
 PROOF_COUNT = 8
@@ -29,14 +30,21 @@ def check_against_source(material: Material, file: Path, runtime: str) -> None:
         return
     samples = list(material.calibration[:PROOF_COUNT]) or _noise(source.input_size)
     expected = torch_scores(source, samples)
-    with quiet():
-        session = open_session(runtime, file, 1)
-        try:
-            name, dtype = session.inputs[0].name, session.inputs[0].dtype
-            found = [session.run({name: array})[0] for feed in network_inputs(material, samples, dtype) for array in feed.values()]
-        finally:
-            session.close()
+    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+        found = [session.run(feed)[0] for feed in network_inputs(material, samples, session.inputs)]
     check_difference(expected, np.concatenate(found), file.name)
+
+
+def file_inputs(runtime: str, file: Path) -> tuple[SessionTensor, ...]:
+    """The inputs that a model file declares."""
+    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+        return session.inputs
+
+
+def file_outputs(runtime: str, file: Path) -> tuple[SessionTensor, ...]:
+    """The outputs that a model file declares."""
+    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+        return session.outputs
 
 
 def torch_scores(source: TorchSource, samples: Sequence[Sample]) -> np.ndarray:
@@ -44,9 +52,9 @@ def torch_scores(source: TorchSource, samples: Sequence[Sample]) -> np.ndarray:
     import torch
 
     module = with_softmax(source)
-    feeds = network_inputs(Material(source, samples), samples, "float32")
     with torch.no_grad():
-        scores = [module(torch.from_numpy(array)).numpy() for feed in feeds for array in feed.values()]
+        frames = resized((sample[FRAME] for sample in samples), source.input_size)
+        scores = [module(torch.from_numpy(frame)).numpy() for frame in frames]
     return np.concatenate(scores)
 
 

@@ -10,6 +10,7 @@ from contract.files import read_bounded, write_atomic
 from contract.manifest import FileEntry, Variant
 from converters.errors import ConversionError
 from converters.gate import GateResult
+from converters.targets import TARGETS
 
 REPORT_NAME = "conversion.json"
 REPORT_MAX_BYTES = 32 << 20
@@ -63,4 +64,11 @@ def load_report(folder: Path) -> ConversionReport:
     """
     if not (folder / REPORT_NAME).is_file():
         raise ConversionError(f"{folder.name} holds no conversion", "Convert the run first")
-    return decode(read_bounded(folder / REPORT_NAME, REPORT_MAX_BYTES), ConversionReport, REPORT_NAME, REPORT_MAX_BYTES)
+    report = decode(read_bounded(folder / REPORT_NAME, REPORT_MAX_BYTES), ConversionReport, REPORT_NAME, REPORT_MAX_BYTES)
+    return in_order(report)
+
+
+def in_order(report: ConversionReport) -> ConversionReport:
+    """The report with its variants in the order of `TARGETS` (JSON sorts them by name)."""
+    ordered = {name: report.variants[name] for name in TARGETS if name in report.variants}
+    return msgspec.structs.replace(report, variants=ordered)

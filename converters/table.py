@@ -1,13 +1,13 @@
 """A conversion's report as text: the table, what was refused, and what to try."""
 
 import io
-import shutil
+from collections.abc import Mapping
 
 from converters.gate import worst_class
-from converters.report import ConversionReport
+from converters.report import ConversionReport, in_order
 
 _POINTS = 100
-_WIDTH_MIN = 100
+_WIDTH = 200  # a terminal wraps what it can not hold; cut figures would be worse
 
 
 def report_text(report: ConversionReport) -> str:
@@ -32,8 +32,7 @@ def _table(report: ConversionReport) -> str:
         table.add_column(name, justify="left" if name in {"variant", "worst class", "gate"} else "right", no_wrap=True)
     for row in rows(report):
         table.add_row(*(Text(cell) for cell in row))
-    width = max(shutil.get_terminal_size((_WIDTH_MIN, 24)).columns, _WIDTH_MIN)
-    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -42,11 +41,10 @@ def _table(report: ConversionReport) -> str:
 def rows(report: ConversionReport) -> list[tuple[str, ...]]:
     """The table's cells: accuracy in percent, change in points, parity as a difference of scores, size in kB, times in ms."""
     found: list[tuple[str, ...]] = []
-    for name, variant in report.variants.items():
+    for name, variant in in_order(report).variants.items():
         evaluation = variant.evaluation
         if evaluation is None:
             continue
-        worst = worst_class(evaluation.class_change)
         gate = report.gates.get(name)
         found.append(
             (
@@ -58,8 +56,15 @@ def rows(report: ConversionReport) -> list[tuple[str, ...]]:
                 f"{report.files[name].size_bytes / 1000:.1f} kB",
                 f"{evaluation.latency_p50_ms:.3f} ms",
                 f"{evaluation.latency_p95_ms:.3f} ms",
-                f"{worst[0]} {_POINTS * worst[1]:+.1f}" if worst and worst[1] < 0 else "none",
+                _worst(evaluation.class_change),
                 "not judged" if gate is None else "pass" if gate.passed else "FAIL",
             )
         )
     return found
+
+
+def _worst(class_change: Mapping[str, float]) -> str:
+    worst = worst_class(class_change)
+    if worst is None:
+        return "unknown"
+    return f"{worst[0]} {_POINTS * worst[1]:+.1f}" if worst[1] < 0 else "none"

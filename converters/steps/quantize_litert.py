@@ -1,17 +1,20 @@
 """Static int8 quantization of a TFLite file: int8 inside, the input as it was, the output in float32."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from converters.calibration import true_ranges, with_extremes
 from converters.errors import StepError
-from converters.litert_graph import normalisation_tensors, quantize, read_model, read_signature, weight_types
+from converters.litert_graph import Signature, normalisation_tensors, quantize, read_model, read_signature, weight_types
 from converters.preprocessing import network_inputs
+from converters.proof import file_inputs, file_outputs
 from converters.quiet import quiet
 from converters.step import Material, Step
 from converters.steps.torch_to_litert import LITERT_SYSTEMS
-from edge_agent.engine.runtimes import open_session
 
 
 def run(material: Material, source: Path, output: Path) -> None:
@@ -20,12 +23,18 @@ def run(material: Material, source: Path, output: Path) -> None:
     samples = with_extremes(material.calibration, material.source.spec.inputs)
     with quiet():
         signature = read_signature(source)
-        session = open_session("litert", source, 1)
-        dtype = session.inputs[0].dtype
-        session.close()
-        feeds = [dict(zip(signature.inputs, feed.values(), strict=True)) for feed in network_inputs(material, samples, dtype)]
+        feeds = [_by_signature(feed, signature) for feed in network_inputs(material, samples, file_inputs("litert", source))]
         recipe = static_recipe(data)
         quantize(data, recipe, output, true_ranges(data, signature.key, feeds, recipe))
+
+
+def _by_signature(feed: Mapping[str, np.ndarray], signature: Signature) -> dict[str, np.ndarray]:
+    """A feed under the names of the signature's inputs, which are other names than those of the tensors."""
+    if len(feed) == 1 == len(signature.inputs):
+        return {signature.inputs[0]: next(iter(feed.values()))}
+    if sorted(feed) != sorted(signature.inputs):
+        raise StepError(f"the signature's inputs {sorted(signature.inputs)} are not the file's {sorted(feed)}")
+    return dict(feed)
 
 
 def static_recipe(data: bytes) -> Any:  # noqa: ANN401  (the library has no types)
@@ -46,13 +55,13 @@ def ensure(_: Material, source: Path, output: Path) -> None:
     """There are int8 tensors, and inputs and outputs are as before."""
     if "int8" not in weight_types(output):
         raise StepError("the quantizer left every operator in floating point")
-    with quiet():
-        before, after = open_session("litert", source, 1), open_session("litert", output, 1)
-        same = [t.dtype for t in (*before.inputs, *before.outputs)] == [t.dtype for t in (*after.inputs, *after.outputs)]
-        before.close()
-        after.close()
-    if not same:
+    before, after = (_types(path) for path in (source, output))
+    if before != after:
         raise StepError("quantization changed the type of the inputs or outputs")
+
+
+def _types(file: Path) -> list[str]:
+    return [tensor.dtype for tensor in (*file_inputs("litert", file), *file_outputs("litert", file))]
 
 
 STEP = Step(

@@ -14,6 +14,7 @@ from converters.calibration import with_extremes
 from converters.errors import StepError
 from converters.onnx_graph import COMPUTING, QUANTIZED, clean, load_graph, name_nodes, operators, outside_of_quantization, save_graph
 from converters.preprocessing import network_inputs
+from converters.proof import file_inputs
 from converters.quiet import quiet
 from converters.step import Material, Step
 
@@ -37,7 +38,7 @@ def run(material: Material, network: Path, output: Path) -> None:
             quantization.quantize_static(
                 graph,
                 str(output),
-                _reader(network_inputs(material, samples, "float32")),
+                _reader(network_inputs(material, samples, file_inputs("onnx", prepared))),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "ConvTranspose", "MatMul", "Gemm"] if operators(graph) & set(_TRANSFORMER) else None,
                 per_channel=True,

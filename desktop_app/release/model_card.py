@@ -58,9 +58,10 @@ def _data(facts: CardFacts) -> str:
 def _quality(facts: CardFacts) -> str:
     lines = [f"{in_words(facts.evaluation)}."] if facts.evaluation else ["This version was not evaluated apart from its conversion."]
     if facts.acceptance:
-        best = max(facts.acceptance.scores.values(), default=0.0)
+        low, high = (_percent(edge(facts.acceptance.scores.values())) for edge in (min, max))
+        scored = low if low == high else f"{low} to {high}, by variant"
         least = f"{_percent(facts.acceptance.minimum)} at least are demanded of every version"
-        lines.append(f"On the acceptance set ({facts.acceptance.count} samples no version trained with): {_percent(best)}; {least}.")
+        lines.append(f"On the acceptance set ({facts.acceptance.count} samples no version trained with): {scored}; {least}.")
     else:
         lines.append("It was **not checked against an acceptance set**.")
     return " ".join(lines)
