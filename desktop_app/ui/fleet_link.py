@@ -7,14 +7,13 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from contract.files import read_bounded
 from contract.rest import DeviceView, ModelView, RolloutSpec, RolloutView, ServerInfo, WindowView
-from desktop_app.errors import StudioError
+from desktop_app.release.server_client import read_token
 from desktop_app.ui.workspace import Trouble, Workspace
 
 POLL_MS = 2000
-TOKEN_MAX_BYTES = 4096
-WINDOWS_MAX = 400
+WINDOWS_PER_POLL = 500
+WINDOWS_MAX = 20_000
 
 
 class Client(Protocol):
@@ -26,6 +25,7 @@ class Client(Protocol):
     def list_rollouts(self) -> Any: ...  # noqa: ANN401
     def create_rollout(self, spec: RolloutSpec) -> RolloutView: ...
     def act_on_rollout(self, rollout: str, action: str, revision: int, reason: str = "") -> RolloutView: ...
+    def list_windows(self, *, after: int = 0, device: str = "", rollout: str = "", limit: int = 200) -> Any: ...  # noqa: ANN401
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,8 @@ class FleetSnapshot:
     devices: tuple[DeviceView, ...]
     rollouts: tuple[RolloutView, ...]
     models: tuple[ModelView, ...]
-    windows: tuple[WindowView, ...] = ()
-
-
-def read_token(path: Path) -> str:
-    """The operator's token from a file.
-
-    Raises:
-        StudioError: the file can not be read or holds no token.
-    """
-    try:
-        token = read_bounded(path.expanduser(), TOKEN_MAX_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudioError(f"the token file {path} can not be read: {error}", "It is DATA/operator.token of the server.") from error
-    if not token:
-        raise StudioError(f"the token file {path} is empty", "It is DATA/operator.token of the server.")
-    return token
+    windows: tuple[WindowView, ...] = ()  # of `shown`
+    shown: RolloutView | None = None
 
 
 class FleetLink(QObject):
@@ -68,6 +54,7 @@ class FleetLink(QObject):
         self._client: Any = None
         self.url = ""
         self.token = ""
+        self.wanted_rollout = ""
         self.snapshot: FleetSnapshot | None = None
         self.trouble: Trouble | None = None
         self._timer = QTimer(self)
@@ -83,7 +70,7 @@ class FleetLink(QObject):
         """Connect to a server with the operator's token in a file."""
 
         def first() -> tuple[Any, str, FleetSnapshot]:
-            token = read_token(token_file)
+            token = read_token(token_file.expanduser())
             client = self._make_client(url, token)
             return client, token, take_snapshot(client)
 
@@ -107,7 +94,13 @@ class FleetLink(QObject):
         """Ask the server for everything once."""
         client = self._client
         if client is not None:
-            self._workspace.work(self, "fleet", lambda: take_snapshot(client), self._take_snapshot, self._take_trouble)
+            wanted, known = self.wanted_rollout, self.snapshot
+            self._workspace.work(self, "fleet", lambda: take_snapshot(client, wanted, known), self._take_snapshot, self._take_trouble)
+
+    def look_at(self, rollout: str) -> None:
+        """Fetch the windows of this rollout from now on (empty: of the newest)."""
+        self.wanted_rollout = rollout
+        self.refresh()
 
     def create_rollout(self, spec: RolloutSpec, on_done: Callable[[RolloutView], object], on_trouble: Callable[[Trouble], object]) -> None:
         """Start a rollout."""
@@ -141,11 +134,23 @@ class FleetLink(QObject):
         self.troubled.emit(trouble)
 
 
-def take_snapshot(client: Any) -> FleetSnapshot:  # noqa: ANN401  (any `Client`)
-    """Ask a server for all that the page shows."""
+def take_snapshot(client: Any, wanted: str = "", known: FleetSnapshot | None = None) -> FleetSnapshot:  # noqa: ANN401  (any `Client`)
+    """Ask a server for all that the page shows; of the rollout's windows only those that are new."""
+    rollouts = tuple(sorted(client.list_rollouts(), key=lambda view: view.created_at, reverse=True))
+    shown = next((view for view in rollouts if view.rollout == wanted), rollouts[0] if rollouts else None)
     return FleetSnapshot(
         info=client.server_info(),
-        devices=tuple(client.list_devices()),
-        rollouts=tuple(client.list_rollouts()),
+        devices=tuple(sorted(client.list_devices(), key=lambda view: view.device)),
+        rollouts=rollouts,
         models=tuple(client.list_models()),
+        windows=_more_windows(client, shown, known) if shown is not None else (),
+        shown=shown,
     )
+
+
+def _more_windows(client: Any, shown: RolloutView, known: FleetSnapshot | None) -> tuple[WindowView, ...]:  # noqa: ANN401
+    is_same = known is not None and known.shown is not None and known.shown.rollout == shown.rollout
+    before = known.windows if known is not None and is_same else ()
+    after = max((view.id for view in before), default=0)
+    fresh = tuple(client.list_windows(after=after, rollout=shown.rollout, limit=WINDOWS_PER_POLL))
+    return (*before, *fresh)[-WINDOWS_MAX:]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from contract.files import write_atomic
@@ -38,6 +39,10 @@ class Studio:
     toast: Callable[..., None] = _unheard
     open_project: Callable[[Path], None] = field(default=lambda _folder: None)
     remember: Callable[[Preferences], None] = field(default=lambda _preferences: None)
+
+    def remember_server(self, url: str, token_file: str) -> None:
+        """Keep the address of the fleet server for the next start; its token stays in its file."""
+        self.remember(msgspec.structs.replace(self.preferences, server=url, token_file=token_file))
 
     def export(self, asker: QWidget, suffix: str, content: bytes) -> None:
         """Ask for a name and write a chart there."""

@@ -26,7 +26,7 @@ def _frame(t: Theme) -> str:
     QWidget[role="rail"] {{ background: {t.surface}; border-right: 1px solid {t.border}; }}
     QWidget[role="strip"] {{ background: {t.surface}; border-top: 1px solid {t.border}; }}
     QFrame[role="card"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
-    QFrame[role="tile"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
+    QFrame[role="tile"], QFrame[role="tile-still"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
     QFrame[role="choice-card"] {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: {RADIUS_CARD}px; }}
     QFrame[role="choice-card"]:hover {{ border-color: {t.muted}; }}
     QFrame[role="choice-card"][chosen="true"] {{ border: 2px solid {t.accent}; }}
