@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 
-CHILD_OPTION = "--child"
-CHILDREN = ("edge_agent.update.tuf_child", "edge_agent.worker.self_test", "edge_agent.worker.main")
-"""Modules that the frozen executable may run in place of its command line."""
+from edge_agent.worker.child_processes import CHILD_MODULES, child_environment
+
+CHILDREN: Mapping[str, str] = {**CHILD_MODULES, "tuf": "edge_agent.update.tuf_child"}
+"""Children by name; each module has a `main()`. The frozen program runs them as `eyelet-agent child NAME`."""
 
 ANSWER_MAX_BYTES = 4 << 20
 _END_S = 5.0
@@ -27,25 +29,34 @@ class ChildError(Exception):
         self.crashed = crashed
 
 
-def child_command(module: str) -> list[str]:
-    """The command line that runs a module of the agent in a process of its own."""
+def child_command(name: str) -> list[str]:
+    """The command line of a child."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, CHILD_OPTION, module]
-    return [sys.executable, "-m", module]
+        return [sys.executable, "child", name]
+    return [sys.executable, "-m", CHILDREN[name]]
 
 
-async def ask_child(module: str, request: object, answer_type: type[T], *, arguments: Sequence[str] = ()) -> T:
+def run_child(name: str) -> None:
+    """Be a child: what the frozen program does in place of its command line.
+
+    Raises:
+        KeyError: there is no such child.
+    """
+    importlib.import_module(CHILDREN[name]).main()
+
+
+async def ask_child(name: str, request: object, answer_type: type[T]) -> T:
     """Give one JSON request to a child and return its one JSON answer; a cancelled call ends the child.
 
     Raises:
         ChildError: it ended without an answer of this type.
     """
     process = await asyncio.create_subprocess_exec(
-        *child_command(module),
-        *arguments,
+        *child_command(name),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=child_environment(),
         start_new_session=os.name == "posix",
     )
     try:
@@ -56,7 +67,7 @@ async def ask_child(module: str, request: object, answer_type: type[T], *, argum
     try:
         return msgspec.json.decode(line, type=answer_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ChildError(_describe_end(module, process.returncode, errors), crashed=(process.returncode or 0) < 0) from error
+        raise ChildError(_describe_end(name, process.returncode, errors), crashed=(process.returncode or 0) < 0) from error
 
 
 async def _talk(process: asyncio.subprocess.Process, request: bytes) -> tuple[bytes, bytes]:
@@ -94,7 +105,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await asyncio.wait_for(process.wait(), _END_S)
 
 
-def _describe_end(module: str, code: int | None, errors: bytes) -> str:
+def _describe_end(name: str, code: int | None, errors: bytes) -> str:
     last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
     how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-    return f"{module.rpartition('.')[2]} {how}: {last[0][:300]}"
+    return f"the {name} child {how}: {last[0][:300]}"

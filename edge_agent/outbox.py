@@ -72,6 +72,12 @@ class Outbox:
         """How many messages wait, sent ones without acknowledgement included."""
         return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
 
+    @property
+    def first_sequence(self) -> int:
+        """The oldest sequence that is still held; the next one where none is."""
+        row = self._db.execute("SELECT coalesce((SELECT min(sequence) FROM message), (SELECT next_sequence FROM stream))").fetchone()
+        return int(row[0])
+
     def put(self, message: Event | Window) -> None:
         """Keep a message until the server has it; its stream and sequence are set when it is sent.
 

@@ -69,8 +69,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> JournalState:
-        """The last record of each slot; drops a torn last line. Never raises for what the file holds."""
+    def read(self, *, repair: bool = True) -> JournalState:
+        """The last record of each slot; `repair` drops a torn last line. Never raises for what the file holds."""
         try:
             data = read_bounded(self.path, JOURNAL_MAX_BYTES) if self.path.exists() else b""
         except Exception as error:  # noqa: BLE001  (whatever is wrong with the file, the agent starts)
@@ -78,7 +78,8 @@ class Journal:
         whole, _, torn = data.rpartition(b"\n")
         if torn:
             log.warning("The journal's last line was cut short (%d bytes); what it announced had not begun", len(torn))
-            os.truncate(self.path, len(data) - len(torn))
+            if repair:
+                os.truncate(self.path, len(data) - len(torn))
         return _parse(whole.split(b"\n") if whole else [])
 
     def append(self, slot: str, kind: str, update: Update) -> None:

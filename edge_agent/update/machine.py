@@ -105,6 +105,8 @@ DEADLINE_S: Mapping[UpdateState, float] = {
 
 PROBATION_PATIENCE = 3.0
 """Probation without enough inferences ends at this many times its length."""
+VARIANTS_MAX = 16
+"""The policy's time holds for one variant; they are tested one after the other."""
 SELF_TEST_GRACE_S = 15.0
 _LAST_KNOWN_GOOD_SERVES = frozenset({_S.SELF_TESTING, _S.ACTIVATING, _S.PROBATION, _S.ROLLING_BACK})
 
@@ -216,7 +218,7 @@ def deadline_s(update: Update) -> float:
     """How long the present state of an update may last."""
     policy = update.wish.policy
     if update.state is UpdateState.SELF_TESTING:
-        return policy.self_test_timeout_s + SELF_TEST_GRACE_S
+        return VARIANTS_MAX * policy.self_test_timeout_s + SELF_TEST_GRACE_S
     if update.state is UpdateState.PROBATION:
         return PROBATION_PATIENCE * policy.probation_s
     return DEADLINE_S[update.state]

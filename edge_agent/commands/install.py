@@ -1,0 +1,80 @@
+"""`eyelet-agent install PACKAGE`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+import msgspec
+
+from contract.codec import encode
+from contract.errors import ContractError
+from contract.messages import DEFAULT_SLOT
+from contract.package import opened
+from contract.states import UpdateState
+from edge_agent.commands.options import errors_in_words, home_option, json_option, log_to_stderr
+from edge_agent.enrolment import ENROLMENT_FILE
+from edge_agent.home import Home, HomeError, make_home
+from edge_agent.home_lock import HomeLock
+from edge_agent.inbox import drop_package
+from edge_agent.listening import ListenError
+from edge_agent.settings import SettingsError, load_settings
+from edge_agent.slot_runner import describe, report_of
+from edge_agent.supervisor import Supervisor
+from edge_agent.trust_store import TrustError, TrustStore
+from edge_agent.update.records import Update
+
+
+@click.command()
+@click.argument("package", type=click.Path(exists=True, path_type=Path))
+@home_option
+@click.option("--force", is_flag=True, help="Try a version again that failed here.")
+@json_option
+def install(package: Path, home_folder: Path, force: bool, as_json: bool) -> None:
+    """Install PACKAGE (a folder or *.eyelet) on a device without a fleet.
+
+    The package must be signed by a key of `eyelet-agent trust`. It passes through the same
+    self-test and probation as a version from a fleet. Where the agent runs, it takes the package
+    over within a second.
+    """
+    with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError):
+        home = make_home(home_folder)
+        if (home.identity / ENROLMENT_FILE).exists():
+            raise click.ClickException("this device belongs to a fleet, which alone decides what it runs; use a rollout")
+        with opened(package, TrustStore(home.trust).keys()) as checked:
+            name = f"{checked.manifest.name} {checked.manifest.version}"
+            drop_package(home, package, checked, force=force)
+        if is_running(home):
+            click.echo(f"{name} is handed to the running agent; `eyelet-agent doctor` tells how it went.", err=True)
+            return
+        log_to_stderr()
+        update = asyncio.run(_install_now(home))
+    _show(update, as_json)
+
+
+def is_running(home: Home) -> bool:
+    """Whether an agent runs in this folder."""
+    lock = HomeLock(home.lock)
+    try:
+        lock.take()
+    except HomeError:
+        return True
+    lock.release()
+    return False
+
+
+async def _install_now(home: Home) -> Update | None:
+    settings = msgspec.structs.replace(load_settings(home.folder), http_port=0)
+    supervisor = Supervisor(home, settings)
+    await supervisor.run(until=lambda running: running.is_settled())
+    return supervisor.last_update(DEFAULT_SLOT)
+
+
+def _show(update: Update | None, as_json: bool) -> None:
+    if update is None:
+        raise click.ClickException("nothing was installed; look at the log above")
+    if as_json:
+        click.echo(encode(report_of(update)).decode())
+    elif update.state is UpdateState.DONE:
+        click.echo(f"{update.wish.model.model} {update.wish.model.version} is installed with its variant {update.variant}.")
+    if update.state is not UpdateState.DONE:
+        raise click.ClickException(describe(update, None))

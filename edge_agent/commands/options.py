@@ -1,0 +1,53 @@
+"""Options and error handling that the verbs share."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEFAULT_HOME = "~/.local/share/eyelet-agent"
+
+
+def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--home DIR`, by default from EYELET_AGENT_HOME."""
+    option = click.option(
+        "--home",
+        "home_folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="EYELET_AGENT_HOME",
+        default=DEFAULT_HOME,
+        show_default=True,
+        help="The agent's folder.",
+    )
+    return option(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`: the result as JSON on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
+
+
+@contextlib.contextmanager
+def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn the expected errors into one sentence on stderr and exit code 1."""
+    try:
+        yield
+    except kinds as error:
+        raise click.ClickException(str(error)) from error
+
+
+def log_to_stderr(*, verbose: bool = False) -> None:
+    """Log lines with their time in UTC."""
+    import time
+
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

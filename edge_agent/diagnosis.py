@@ -1,0 +1,192 @@
+"""What `eyelet-agent doctor` looks at: each check gives a finding in words, with what to do."""
+
+import datetime
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from contract.rest import ServerInfo
+from contract.states import UpdateState
+from edge_agent.enrolment import EnrolmentError, load_identity
+from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
+from edge_agent.home import Home, HomeError, load_document
+from edge_agent.home_lock import HomeLock
+from edge_agent.http_client import HttpError, ServerHttp
+from edge_agent.settings import SettingsError, load_settings
+from edge_agent.trust_store import TrustError, TrustStore
+from edge_agent.update.journal import Journal
+from edge_agent.update.slots import SlotStore
+from edge_agent.update.work import BUILT_AT
+
+GOOD, NOTE, WRONG = "good", "note", "wrong"
+OLDEST_PYTHON = (3, 10)
+DISK_LOW_BYTES = 500 << 20
+CLOCK_TOLERANCE_S = 300.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `verdict` is good, note or wrong; `advice` says what to do."""
+
+    subject: str
+    verdict: str
+    text: str
+    advice: str = ""
+
+
+def examine(home: Home) -> list[Finding]:
+    """All checks in the order in which a person would fix things."""
+    found = [_python(), _runtimes(), _clock(), _folder(home)]
+    if home.state.is_dir():
+        checks: tuple[Callable[[Home], Finding], ...] = (
+            _disk,
+            _settings,
+            _clock,
+            _running,
+            _trust,
+            _enrolment,
+            _server,
+            _versions,
+            _journal,
+        )
+        found += [check(home) for check in checks]
+    return found
+
+
+def _python() -> Finding:
+    text = f"Python {platform.python_version()} on {hardware_class()}, agent {agent_version()}"
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Finding("Python", WRONG, text, "Install Python 3.10 or newer")
+    return Finding("Python", GOOD, text)
+
+
+def _runtimes() -> Finding:
+    runtimes = installed_runtimes()
+    if not runtimes:
+        return Finding("Runtimes", WRONG, "none is installed, no model can run", "pip install onnxruntime ai-edge-litert")
+    return Finding("Runtimes", GOOD, ", ".join(f"{name}: {library}" for name, library in runtimes.items()))
+
+
+def _folder(home: Home) -> Finding:
+    if home.state.is_dir():
+        return Finding("Folder", GOOD, str(home.folder))
+    return Finding(
+        "Folder", WRONG, f"{home.folder} is no agent's folder", "Begin with `eyelet-agent enroll TOKEN` or `eyelet-agent install PACKAGE`"
+    )
+
+
+def _disk(home: Home) -> Finding:
+    free = shutil.disk_usage(home.folder).free
+    if free < DISK_LOW_BYTES:
+        return Finding(
+            "Disk", WRONG, f"{free >> 20} MiB are free", "Free some space; an update needs room for the new version beside the old one"
+        )
+    return Finding("Disk", GOOD, f"{free >> 20} MiB are free")
+
+
+def _settings(home: Home) -> Finding:
+    try:
+        settings = load_settings(home.folder)
+    except SettingsError as error:
+        return Finding("Settings", WRONG, str(error), f"Correct or remove {home.folder / 'config.json'}")
+    return Finding("Settings", GOOD, f"HTTP port {settings.http_port or 'any'}, {settings.threads} thread(s) per inference")
+
+
+def _clock() -> Finding:
+    now = datetime.datetime.now(tz=datetime.timezone.utc)
+    text = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if now < BUILT_AT:
+        return Finding(
+            "Clock",
+            WRONG,
+            f"{text} can not be: it is before this agent was built",
+            "Set the clock (`timedatectl set-ntp true`); updates wait for it",
+        )
+    return Finding("Clock", GOOD, text)
+
+
+def _running(home: Home) -> Finding:
+    lock = HomeLock(home.lock)
+    try:
+        lock.take()
+    except HomeError:
+        endpoint = load_document(home.endpoint, dict[str, object]) or {}
+        return Finding("Agent", GOOD, f"runs, answers at {endpoint.get('url', '?')}")
+    lock.release()
+    return Finding("Agent", NOTE, "does not run", f"Start it: eyelet-agent run --home {home.folder}")
+
+
+def _trust(home: Home) -> Finding:
+    try:
+        keys = TrustStore(home.trust).keys()
+    except TrustError as error:
+        return Finding("Trust", WRONG, str(error))
+    if keys:
+        return Finding("Trust", GOOD, f"lone packages may be signed by {', '.join(keys)}")
+    return Finding(
+        "Trust", NOTE, "no key is trusted for lone packages (a fleet needs none)", "To install one: eyelet-agent trust add FILE.pub.json"
+    )
+
+
+def _enrolment(home: Home) -> Finding:
+    try:
+        identity = load_identity(home)
+    except EnrolmentError as error:
+        return Finding("Enrolment", WRONG, str(error))
+    if identity is None:
+        return Finding("Enrolment", NOTE, "this device belongs to no fleet", "To join one: eyelet-agent enroll TOKEN")
+    record = identity.record
+    return Finding("Enrolment", GOOD, f"{record.device} of the fleet {record.fleet} since {record.enrolled_at}")
+
+
+def _server(home: Home) -> Finding:
+    try:
+        identity = load_identity(home)
+        if identity is None:
+            return Finding("Server", NOTE, "none: this device belongs to no fleet")
+        record = identity.record
+        http = ServerHttp(record.server_url, credentials=(record.device, identity.password), ca_file=identity.ca_file)
+        info = msgspec.json.decode(http.get("/v1/server", 64 * 1024)[0], type=ServerInfo)
+        http.get("/v1/tuf/metadata/timestamp.json", 64 * 1024)
+    except HttpError as error:
+        if error.status in {401, 403}:
+            return Finding(
+                "Server", WRONG, f"refuses this device: {error}", "It was revoked, or enrolled anew elsewhere; enrol again with --again"
+            )
+        return Finding("Server", WRONG, str(error), "Check the network and whether the server runs; inference goes on without it")
+    except (EnrolmentError, msgspec.DecodeError) as error:
+        return Finding("Server", WRONG, f"its answer can not be read: {error}")
+    return Finding("Server", GOOD, f"{info.name} {info.version} answers at {record.server_url}")
+
+
+def _versions(home: Home) -> Finding:
+    store = SlotStore(home)
+    lines, wrong = [], False
+    for slot in store.slot_names():
+        current = store.pointer(slot, "current")
+        if current is None:
+            continue
+        whole = store.check_installed(current) is not None
+        wrong |= not whole
+        lines.append(
+            f"{slot} runs {current.model.model} {current.model.version} ({current.variant}){'' if whole else ', DAMAGED on this disk'}"
+        )
+    if not lines:
+        return Finding("Models", NOTE, "none is installed")
+    advice = "The agent goes back to the last known good version at its next start" if wrong else ""
+    return Finding("Models", WRONG if wrong else GOOD, "; ".join(lines), advice)
+
+
+def _journal(home: Home) -> Finding:
+    known = Journal(home.journal).read(repair=False)
+    if known.damage:
+        return Finding("Updates", WRONG, known.damage, "Restart the agent: it serves the last known good version and begins a new journal")
+    troubled = [
+        f"{slot}: {update.wish.model.model} {update.wish.model.version} {update.state.value}"
+        + (f" ({update.reason.value}: {update.detail})" if update.reason else "")
+        for slot, update in known.updates.items()
+    ]
+    failed = any(update.state in {UpdateState.FAILED, UpdateState.ROLLED_BACK} for update in known.updates.values())
+    return Finding("Updates", NOTE if failed else GOOD, "; ".join(troubled) or "there was none yet")

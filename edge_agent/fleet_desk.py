@@ -1,0 +1,261 @@
+"""Between the fleet and the slots: takes wishes in, keeps reports and measurements until the server has them."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from contract.codec import MESSAGE_MAX_BYTES, decode, encode, utc_now
+from contract.errors import ContractError
+from contract.messages import Ack, Event, Health, Hello, Reported, Telemetry, UpdateEvent, Window
+from contract.signing import PublicKey
+from contract.topics import Channel
+from edge_agent.commands_received import answer_command
+from edge_agent.enrolment import Identity
+from edge_agent.fleet_link import FleetLink
+from edge_agent.home import Home
+from edge_agent.memory import Memory
+from edge_agent.outbox import Outbox
+from edge_agent.update.records import Wish
+from edge_agent.update.wishes import VerifiedDesired, WishRefusedError, keep_desired, load_desired, verify_desired, wishes_of
+
+ACK_WAIT_S = 3.0
+"""After a hello the server says what it has; if it says nothing for so long, everything is sent again."""
+RESEND_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class DeskOwner(Protocol):
+    """What the desk asks of the supervisor, on the event loop."""
+
+    def wishes_came(self, wishes: dict[str, Wish], telemetry: Telemetry) -> None:
+        """The director wishes this."""
+
+    def build_reported(self, revision_seen: int) -> Reported:
+        """The device as it is now."""
+
+
+class Account(NamedTuple):
+    """Who this device is for the fleet, and since when it runs."""
+
+    identity: Identity
+    boot_id: str
+    agent_version: str
+
+
+class FleetDesk:
+    """Everything that passes between this device and its fleet, but for files."""
+
+    def __init__(self, home: Home, account: Account, memory: Memory, outbox: Outbox, owner: DeskOwner) -> None:
+        self._home = home
+        self._account = account
+        self._memory = memory
+        self.outbox = outbox
+        self._owner = owner
+        self._link: FleetLink | None = None
+        self._session = 0
+        self._may_send = False
+        self._sent_upto = 0
+        self._last_send = 0.0
+        self._report_due = False
+        self._wake = asyncio.Event()
+        self.refusal = ""  # why the last desired document was refused
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the device holds a session with the broker."""
+        return self._link is not None and self._link.connected
+
+    def attach(self, link: FleetLink) -> None:
+        """Use this connection."""
+        self._link = link
+
+    # Wishes
+
+    def apply_kept_desired(self) -> None:
+        """At the start: what was wished last, so that no network is needed to go on."""
+        record = self._account.identity.record
+        try:
+            verified = load_desired(self._desired_path, self._director, fleet=record.fleet, device=record.device)
+        except WishRefusedError as error:
+            log.warning("%s", error)
+            return
+        if verified is not None:
+            self._memory.see_revision(verified.document.revision)
+            self._pass_on(verified)
+
+    @property
+    def _desired_path(self) -> Path:
+        return self._home.state / "desired.json"
+
+    @property
+    def _director(self) -> PublicKey:
+        return self._account.identity.director_key
+
+    def take_desired(self, envelope: bytes) -> bool:
+        """Verify and pass on a desired document; False where it is refused."""
+        record = self._account.identity.record
+        seen = self._memory.revision_seen
+        try:
+            verified = verify_desired(envelope, self._director, fleet=record.fleet, device=record.device, seen=seen)
+        except WishRefusedError as error:
+            self._refuse(str(error))
+            return False
+        self.refusal = ""
+        if verified.document.revision > seen:
+            keep_desired(self._desired_path, verified)
+            self._memory.see_revision(verified.document.revision)
+        self._pass_on(verified)
+        return True
+
+    def _refuse(self, reason: str) -> None:
+        log.warning("%s", reason)
+        if reason != self.refusal:
+            self.refusal = reason
+            self.tell("agent", reason)
+
+    def _pass_on(self, verified: VerifiedDesired) -> None:
+        self._owner.wishes_came(wishes_of(verified.document), verified.document.telemetry)
+        self.report_soon()
+
+    # What the fleet is told
+
+    def report_soon(self) -> None:
+        """The reported state changed: send it with the next turn of the pump."""
+        self._report_due = True
+        self._wake.set()
+
+    def tell(self, kind: str, text: str, *, update: UpdateEvent | None = None, data: dict[str, str | int | float] | None = None) -> None:
+        """Keep an event until the server has it."""
+        event = Event(
+            schema_version=Event.SCHEMA_VERSION,
+            stream="",
+            sequence=1,
+            boot_id=self._account.boot_id,
+            at=utc_now(),
+            kind=kind,
+            update=update,
+            text=text[:2000],
+            data=dict(data or {}),
+        )
+        self._keep(event)
+
+    def keep_window(self, window: Window) -> None:
+        """Keep a window until the server has it."""
+        self._keep(window)
+
+    def _keep(self, message: Event | Window) -> None:
+        try:
+            self.outbox.put(message)
+        except sqlite3.Error as error:
+            log.warning("A message for the fleet is lost, the outbox can not be written: %s", error)
+        self._wake.set()
+
+    def send_health(self, health: Health) -> None:
+        """Say how the device is, if anyone listens."""
+        self._publish(Channel.HEALTH, encode(health))
+
+    # The link's side
+
+    def next_session(self) -> int:
+        """A session number greater than all before."""
+        self._session = self._memory.next_session()
+        return self._session
+
+    def link_opened(self, session: int) -> None:
+        """Say hello and what runs; wait for what the server has before anything is sent again."""
+        hello = Hello(
+            schema_version=Hello.SCHEMA_VERSION,
+            boot_id=self._account.boot_id,
+            session=session,
+            desired_revision=self._memory.revision_seen,
+            stream=self.outbox.stream,
+            agent_version=self._account.agent_version,
+            first_sequence=self.outbox.first_sequence,
+        )
+        self._may_send, self._sent_upto, self._last_send = False, 0, time.monotonic()
+        self._publish(Channel.HELLO, encode(hello))
+        self.report_soon()
+
+    def link_closed(self) -> None:
+        """Nothing can be sent until the next hello."""
+        self._may_send = False
+
+    def message_received(self, channel: Channel, payload: bytes) -> None:
+        """A message from the server."""
+        if channel is Channel.DESIRED and payload:
+            self.take_desired(payload)
+        elif channel is Channel.ACK:
+            self._take_ack(payload)
+        elif channel is Channel.COMMAND and payload:
+            result = answer_command(payload, self._director, self._account.identity.record.device, {"report": self.report_soon})
+            if result is not None:
+                self._publish(Channel.COMMAND_RESULT, encode(result))
+
+    def _take_ack(self, payload: bytes) -> None:
+        try:
+            ack = decode(payload, Ack, "the acknowledgement", MESSAGE_MAX_BYTES)
+        except ContractError as error:
+            log.warning("%s", error)
+            return
+        if ack.stream != self.outbox.stream:
+            return
+        if self.outbox.acknowledge(ack.stream, ack.committed_upto):
+            self._last_send = time.monotonic()
+        self._may_send = True
+        self._wake.set()
+
+    def _publish(self, channel: Channel, payload: bytes) -> bool:
+        return self._link is not None and self._link.publish(channel, payload)
+
+    # The pump
+
+    async def pump(self) -> None:
+        """Send what is due, whenever something is; until cancelled."""
+        while True:
+            self._wake.clear()
+            self.send_due(time.monotonic())
+            try:
+                await asyncio.wait_for(self._wake.wait(), 1.0)
+            except asyncio.TimeoutError:
+                continue
+
+    def send_due(self, now: float) -> None:
+        """Send the reported state if it changed, and what waits in the outbox."""
+        if not self.is_connected:
+            return
+        if self._report_due and self._publish(Channel.REPORTED, encode(self._owner.build_reported(self._memory.revision_seen))):
+            self._report_due = False
+        if not self._may_send:
+            if now - self._last_send < ACK_WAIT_S:
+                return
+            self._may_send = True
+        if now - self._last_send > RESEND_S:
+            self._sent_upto = 0
+        self._send_outbox(now)
+
+    def _send_outbox(self, now: float) -> None:
+        for message in self.outbox.waiting():
+            if message.sequence <= self._sent_upto:
+                continue
+            if not self._publish(message.channel, message.body):
+                return
+            self._sent_upto, self._last_send = message.sequence, now
+
+
+def every(interval_s: Callable[[], float], act: Callable[[], None], name: str) -> "asyncio.Task[None]":
+    """A named task that calls `act` each `interval_s()` seconds; an error is logged and does not end it."""
+
+    async def run() -> None:
+        while True:
+            await asyncio.sleep(interval_s())
+            try:
+                act()
+            except Exception:
+                log.exception("%s failed", name)
+
+    return asyncio.create_task(run(), name=name)

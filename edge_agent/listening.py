@@ -1,0 +1,77 @@
+"""The sockets on which a slot answers: loopback TCP and a Unix socket, made once and kept for all its workers."""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+BACKLOG = 128
+_UNIX_PATH_MAX = 100
+
+
+class ListenError(Exception):
+    """A port can not be had."""
+
+
+class Listening:
+    """The listening sockets of one slot; the supervisor owns them, workers inherit them."""
+
+    def __init__(self, port: int, unix_path: Path) -> None:
+        """Port 0 takes a free one.
+
+        Raises:
+            ListenError: the port is taken.
+        """
+        self._tcp = _listen_tcp(port)
+        self.unix_path: Path | None = None
+        self._unix = _listen_unix(unix_path)
+        if self._unix is not None:
+            self.unix_path = unix_path
+
+    @property
+    def url(self) -> str:
+        """Where the TCP socket answers."""
+        return f"http://127.0.0.1:{self._tcp.getsockname()[1]}"
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """For the workers to inherit."""
+        return tuple(opened.fileno() for opened in (self._tcp, self._unix) if opened is not None)
+
+    def close(self) -> None:
+        """Close and remove what is in the file system."""
+        self._tcp.close()
+        if self._unix is not None:
+            self._unix.close()
+        if self.unix_path is not None:
+            with contextlib.suppress(OSError):
+                self.unix_path.unlink()
+
+
+def _listen_tcp(port: int) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(("127.0.0.1", port))
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise ListenError(f"port {port} on this machine can not be had: {error}. Choose another with --http-port, or 0 for any") from error
+    return opened
+
+
+def _listen_unix(path: Path) -> socket.socket | None:
+    """None where the system has no such sockets or the path is too long for one."""
+    if not hasattr(socket, "AF_UNIX") or len(os.fsencode(path)) > _UNIX_PATH_MAX:
+        return None
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        opened.bind(str(path))
+        path.chmod(0o660)
+        opened.listen(BACKLOG)
+    except OSError:
+        opened.close()
+        return None
+    return opened

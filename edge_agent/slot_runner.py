@@ -1,0 +1,305 @@
+"""One slot at work: performs what the update machine decides, and says what the slot is."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from contract.application import Application
+from contract.codec import DOCUMENT_MAX_BYTES, decode
+from contract.errors import ContractError
+from contract.files import read_bounded, sha256_of
+from contract.messages import ReportedSlot, UpdateEvent, UpdateReport, Window
+from contract.states import FailureReason, UpdateState
+from edge_agent.update import machine
+from edge_agent.update.journal import Journal
+from edge_agent.update.machine import (
+    Action,
+    Cancel,
+    DeadlinePassed,
+    Event,
+    Failed,
+    Quarantine,
+    Record,
+    Release,
+    Restarted,
+    Slot,
+    Wished,
+    Work,
+)
+from edge_agent.update.plan import StepFailedError
+from edge_agent.update.records import Installed, Update, Wish
+from edge_agent.update.slots import CURRENT
+from edge_agent.update.work import Tools, UpdateWork
+from edge_agent.window_book import Purpose, WindowBook, load_reference
+from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, WindowStats
+from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
+
+_NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+log = logging.getLogger(__name__)
+
+
+class SlotOwner(Protocol):
+    """What a slot tells the supervisor, on the event loop."""
+
+    def slot_changed(self) -> None:
+        """The reported state is another now."""
+
+    def update_moved(self, event: UpdateEvent) -> None:
+        """An update took a step."""
+
+    def agent_event(self, text: str, data: dict[str, str | int | float]) -> None:
+        """Something else worth an event: a worker ended, a source failed."""
+
+    def rule_fired(self, fired: RuleFired, slot: str) -> None:
+        """An application's rule fired."""
+
+
+class SlotRunner:
+    """The state of one slot and the task that moves it."""
+
+    def __init__(self, name: str, tools: Tools, journal: Journal, owner: SlotOwner, sockets: tuple[int, ...]) -> None:
+        self.name = name
+        self._tools = tools
+        self._journal = journal
+        self._owner = owner
+        settings = KeeperSettings(name, sockets, tools.home.folder, tools.settings.threads)
+        self.keeper = WorkerKeeper(settings, self._heard, self._worker_ended)
+        self.state = Slot()
+        self._work = UpdateWork(tools, self)
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._books: dict[Installed, WindowBook] = {}
+        self._journal_trouble = ""
+
+    # Life
+
+    async def boot(self, update: Update | None, damage: str) -> None:
+        """Serve at once what the journal and the pointers say, before anything else is decided."""
+        self.state = self._tools.store.load_slot(self.name, update)
+        if damage:
+            self.state = msgspec.structs.replace(self.state, update=None, current=self.state.last_known_good)
+            self._tools.store.point(self.name, CURRENT, self.state.last_known_good)
+        elif self.state.current is None and self.state.last_known_good is not None and (update is None or update.is_final):
+            self._owner.agent_event(f"slot {self.name}: the current version is lost or damaged; the last known good one serves", {})
+            self.state = msgspec.structs.replace(self.state, current=self.state.last_known_good)
+            self._tools.store.point(self.name, CURRENT, self.state.current)
+        installed = machine.version_to_boot(self.state)
+        if installed is not None:
+            await self.keeper.keep_serving(self.as_serving(installed))
+        self.post(Restarted())
+
+    async def run(self) -> None:
+        """Move through events until cancelled."""
+        try:
+            while True:
+                self._apply(await self._events.get())
+        finally:
+            await self._cancel_work()
+
+    def post(self, event: Event) -> None:
+        """Let an event take its turn."""
+        self._events.put_nowait(event)
+
+    def wish(self, wish: Wish) -> None:
+        """The slot should run this."""
+        self.post(Wished(wish))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no update is under way and no event waits."""
+        return self._events.empty() and (self.state.update is None or self.state.update.is_final)
+
+    # The machine
+
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, Wished):
+            self.state = msgspec.structs.replace(self.state, quarantine=self._tools.store.load_quarantine())
+        self.state, actions = machine.advance(self.state, event)
+        for action in actions:
+            self._perform(action)
+        if actions:
+            self._owner.slot_changed()
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, Record):
+            self._record(action)
+        elif isinstance(action, (Quarantine, Release)):
+            self._change_quarantine(action)
+        elif isinstance(action, Cancel):
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None
+        else:
+            self._begin(action)
+
+    def _record(self, action: Record) -> None:
+        update = action.update
+        self._journal_trouble = ""
+        try:
+            self._journal.append(self.name, "result" if update.is_final else "intent", update)
+        except OSError as error:
+            self._journal_trouble = f"the journal can not be written: {error}"
+            log.error("Slot %s: %s", self.name, self._journal_trouble)  # noqa: TRY400  (no traceback for a full disk)
+        log.info("Slot %s: %s", self.name, describe(update, action.previous))
+        if update.is_final:
+            self._work.finish()
+            self._take_purpose(update)
+        if action.previous is not update.state or update.state is UpdateState.QUEUED:
+            self._owner.update_moved(_event_of(self.name, update, action.previous))
+
+    def _begin(self, action: Work) -> None:
+        update = action.update
+        if self._journal_trouble and update.state is not UpdateState.ROLLING_BACK:
+            self.post(Failed(update.state, FailureReason.NO_SPACE, self._journal_trouble))
+            return
+        self._task = asyncio.create_task(self._do(update), name=f"update-{self.name}-{update.state.value}")
+
+    async def _do(self, update: Update) -> None:
+        self.post(await self._outcome(update))
+
+    async def _outcome(self, update: Update) -> Event:
+        state = update.state
+        try:
+            succeeded = await asyncio.wait_for(self._work.do(update), machine.deadline_s(update))
+            self._journal.append(self.name, "result", update)
+        except StepFailedError as error:
+            return Failed(state, error.reason, error.detail)
+        except asyncio.TimeoutError:
+            return DeadlinePassed(state)
+        except OSError as error:
+            return Failed(state, FailureReason.NO_SPACE if error.errno in _NO_SPACE else FailureReason.INTERNAL, str(error))
+        except Exception as error:
+            log.exception("Slot %s: the work of %s failed unexpectedly", self.name, state.value)
+            return Failed(state, FailureReason.INTERNAL, f"{type(error).__name__}: {error}")
+        return succeeded
+
+    async def _cancel_work(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _change_quarantine(self, action: Quarantine | Release) -> None:
+        quarantine = self._tools.store.load_quarantine()
+        if isinstance(action, Quarantine):
+            quarantine[action.digest] = action.entry
+        else:
+            quarantine.pop(action.digest, None)
+        try:
+            self._tools.store.save_quarantine(quarantine)
+        except OSError:
+            log.exception("The quarantine could not be written; the journal says it too")
+
+    # What the work needs of its slot
+
+    def last_known_good(self) -> Installed | None:
+        """What to go back to."""
+        return self.state.last_known_good
+
+    def policy_of(self, update: Update) -> Update:
+        """The update with the newest wish."""
+        return self.state.update or update
+
+    def book(self) -> WindowBook | None:
+        """Measurements of the version that serves."""
+        serving = self.keeper.serving
+        return self._books.get(serving.installed) if serving is not None else None
+
+    def as_serving(self, installed: Installed) -> Serving:
+        """An installed version as a worker needs it; its measurements begin anew."""
+        folder = self._tools.store.version_folder(installed.model.digest)
+        book = WindowBook(self.name, installed, load_reference(folder / "reference.json"))
+        update = self.state.update
+        if update is not None and update.candidate.model == installed.model:
+            book.purpose = Purpose(update.wish.model.rollout, update.wish.model.arm)
+        self._books[installed] = book
+        return Serving(installed, folder, self._application(installed))
+
+    def _application(self, installed: Installed) -> Application | None:
+        reference = installed.application
+        if reference is None:
+            return None
+        try:
+            data = read_bounded(self._tools.store.object_path(reference.digest), DOCUMENT_MAX_BYTES)
+            if sha256_of(data) == reference.digest:
+                return decode(data, Application, "the application")
+            log.error("The application %s %s is damaged on this disk; the model serves without it", reference.name, reference.version)
+        except (OSError, ContractError) as error:
+            log.error("The application %s can not be read: %s", reference.name, error)  # noqa: TRY400  (the model serves on)
+        return None
+
+    # What workers say
+
+    def _heard(self, serving: Serving, message: FromWorker) -> None:
+        if isinstance(message, WindowStats):
+            if (book := self._books.get(serving.installed)) is not None:
+                book.add(message)
+        elif isinstance(message, RuleFired):
+            self._owner.rule_fired(message, self.name)
+        elif isinstance(message, SourceEnded):
+            self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
+
+    def _worker_ended(self, text: str) -> None:
+        self._owner.agent_event(f"slot {self.name}: {text}", {})
+
+    def _take_purpose(self, update: Update) -> None:
+        book = self.book()
+        if book is not None and update.state is UpdateState.DONE and book.installed.model == update.wish.model.ref:
+            book.purpose = Purpose(update.wish.model.rollout, update.wish.model.arm)
+
+    def take_windows(self, boot_id: str, next_index: Callable[[], int]) -> list[Window]:
+        """The windows that were measured since the last call; forgets versions that no longer serve."""
+        windows = [book.take(boot_id, next_index()) for book in self._books.values() if book.pending is not None]
+        serving = self.keeper.serving
+        for installed in [installed for installed in self._books if serving is None or installed != serving.installed]:
+            if self._books[installed].is_over():
+                del self._books[installed]
+        return [window for window in windows if window is not None]
+
+    # What the fleet hears
+
+    def reported(self) -> ReportedSlot:
+        """The slot as it is now."""
+        update, current = self.state.update, self.state.current
+        application = current.application if current is not None else None
+        return ReportedSlot(
+            current=current.model if current else None,
+            last_known_good=self.state.last_known_good.model if self.state.last_known_good else None,
+            variant=current.variant if current else "",
+            update=report_of(update) if update else None,
+            measured=update.measured if update else (),
+            application=application.name if application else "",
+            application_version=application.version if application else 0,
+        )
+
+
+def report_of(update: Update) -> UpdateReport:
+    """An update as the fleet hears it."""
+    model = update.wish.model
+    return UpdateReport(
+        state=update.state,
+        target=model.ref,
+        revision=update.wish.revision,
+        attempt=update.attempt,
+        rollout=model.rollout,
+        arm=model.arm,
+        reason=update.reason,
+        detail=update.detail[:1000],
+    )
+
+
+def _event_of(slot: str, update: Update, previous: UpdateState | None) -> UpdateEvent:
+    return UpdateEvent(slot=slot, previous=previous, **msgspec.structs.asdict(report_of(update)))
+
+
+def describe(update: Update, previous: UpdateState | None) -> str:
+    """A step of an update as one line for the log."""
+    model = update.wish.model
+    step = f"{previous.value} → {update.state.value}" if previous and previous is not update.state else update.state.value
+    why = f" ({update.reason.value}: {update.detail})" if update.reason else f" ({update.detail})" if update.detail else ""
+    return f"{model.model} {model.version} at revision {update.wish.revision}: {step}{why}"

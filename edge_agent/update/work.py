@@ -1,0 +1,298 @@
+"""The work of each update state: what `machine.Work` asks for, done with files, children and the worker."""
+
+import asyncio
+import datetime
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import psutil
+
+from contract.codec import parse_time
+from contract.errors import ContractError
+from contract.files import check_file
+from contract.manifest import FileEntry
+from contract.messages import MeasuredVariant
+from contract.sketches import Histogram
+from contract.states import FailureReason, GateVerdict, UpdateState
+from edge_agent.hardware import agent_version, installed_runtimes
+from edge_agent.home import Home
+from edge_agent.http_client import ServerHttp
+from edge_agent.memory import Memory
+from edge_agent.settings import Settings
+from edge_agent.threads import in_thread
+from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
+from edge_agent.update.lone_package import read_lone_package
+from edge_agent.update.machine import Succeeded
+from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
+from edge_agent.update.probation import Observed, baseline_of, judge, lower_quantile
+from edge_agent.update.records import Baseline, Installed, Update
+from edge_agent.update.repository import Repository
+from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD, SlotStore
+from edge_agent.window_book import WindowBook
+from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, run_self_test
+from edge_agent.worker_keeper import Serving, StartError, WorkerKeeper
+
+BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+"""A clock before this moment is wrong: expiry dates can not be judged by it."""
+P95 = 0.95
+_FLUSH_WAIT_S = 0.3
+
+log = logging.getLogger(__name__)
+
+
+class Tools(NamedTuple):
+    """What all slots share."""
+
+    home: Home
+    store: SlotStore
+    memory: Memory
+    settings: Settings
+    turn: asyncio.Lock  # one update at a time
+    repository: Repository | None = None
+    http: ServerHttp | None = None
+
+
+class SlotServing(Protocol):
+    """What the work of an update needs of its slot."""
+
+    name: str
+    keeper: WorkerKeeper
+
+    def last_known_good(self) -> Installed | None:
+        """What to go back to."""
+
+    def book(self) -> WindowBook | None:
+        """Measurements of the version that serves."""
+
+    def as_serving(self, installed: Installed) -> Serving:
+        """An installed version as a worker needs it."""
+
+    def policy_of(self, update: Update) -> Update:
+        """The update with the newest wish."""
+
+
+class UpdateWork:
+    """The work of one slot's updates."""
+
+    def __init__(self, tools: Tools, slot: SlotServing) -> None:
+        self._tools = tools
+        self._slot = slot
+        self._plan: Plan | None = None
+        self._has_turn = False
+        self._work: Mapping[UpdateState, Callable[[Update], Awaitable[Succeeded]]] = {
+            UpdateState.QUEUED: self._wait_for_turn,
+            UpdateState.PREFLIGHT: self._preflight,
+            UpdateState.DOWNLOADING: self._download,
+            UpdateState.VERIFYING: self._verify,
+            UpdateState.STAGED: self._stage,
+            UpdateState.SELF_TESTING: self._self_test,
+            UpdateState.ACTIVATING: self._activate,
+            UpdateState.PROBATION: self._watch_probation,
+            UpdateState.COMMITTING: self._commit,
+            UpdateState.ROLLING_BACK: self._roll_back,
+        }
+
+    async def do(self, update: Update) -> Succeeded:
+        """Do the work of an update's state.
+
+        Raises:
+            StepFailedError: it failed, with the reason to report.
+            OSError: the disk failed.
+        """
+        return await self._work[update.state](update)
+
+    def finish(self) -> None:
+        """The update ended: let another slot's begin."""
+        self._plan = None
+        if self._has_turn:
+            self._has_turn = False
+            self._tools.turn.release()
+
+    async def _wait_for_turn(self, update: Update) -> Succeeded:
+        if not self._has_turn:
+            await self._tools.turn.acquire()
+            self._has_turn = True
+        now = datetime.datetime.now(tz=datetime.timezone.utc)
+        while now < BUILT_AT:
+            log.warning("This device's clock says %s, which can not be; the update waits for a right clock", now.isoformat())
+            await asyncio.sleep(10)
+            now = datetime.datetime.now(tz=datetime.timezone.utc)
+        not_after = update.wish.not_after
+        if not_after and now > parse_time(not_after):
+            raise StepFailedError(FailureReason.NOT_TRUSTED, f"the wish could be begun until {not_after}; the server must ask again")
+        return Succeeded(update.state)
+
+    async def _preflight(self, update: Update) -> Succeeded:
+        tools, wish = self._tools, update.wish
+        if wish.package:
+            documents = await in_thread("read-package", partial(read_lone_package, tools.home, wish))
+        elif tools.repository is None:
+            raise StepFailedError(FailureReason.NOT_TRUSTED, "this device is not enrolled, so nobody can vouch for a version")
+        else:
+            documents = await tools.repository.fetch_documents(wish, Patience(tools.settings.repository_patience_s))
+        model = wish.model.model
+        min_version = tools.memory.raise_min_version(model, stated_min_version(documents, model))
+        runtimes = installed_runtimes()
+        plan = build_plan(wish, documents, min_version=min_version, runtimes=runtimes, agent_version=agent_version())
+        self._check_room(plan)
+        self._plan = plan
+        return Succeeded(update.state)
+
+    def _check_room(self, plan: Plan) -> None:
+        missing = sum(entry.size_bytes for entry in plan.entries if not self._tools.store.has_object(entry))
+        free = psutil.disk_usage(str(self._tools.home.folder)).free
+        needed = max(missing, plan.manifest.requirements.disk_bytes) + self._tools.settings.disk_reserve_bytes
+        if missing and free < needed:
+            raise StepFailedError(FailureReason.NO_SPACE, f"{needed} bytes are needed (reserve included), {free} are free")
+        memory = psutil.virtual_memory().available
+        if plan.manifest.requirements.memory_bytes > memory:
+            raise StepFailedError(
+                FailureReason.INCOMPATIBLE,
+                f"the version needs {plan.manifest.requirements.memory_bytes} bytes of memory, {memory} are available",
+            )
+
+    async def _download(self, update: Update) -> Succeeded:
+        store, http = self._tools.store, self._tools.http
+        missing = [entry for entry in dict.fromkeys(self._planned().entries) if not store.has_object(entry)]
+        if missing and http is None:
+            raise StepFailedError(FailureReason.DOWNLOAD, "this device is not enrolled, so there is nowhere to fetch from")
+        try:
+            for entry in missing:
+                await self._fetch(http, entry)
+        except WrongContentError as error:
+            raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
+        except DownloadError as error:
+            raise StepFailedError(FailureReason.DOWNLOAD, str(error)) from error
+        return Succeeded(update.state)
+
+    async def _fetch(self, http: ServerHttp | None, entry: FileEntry) -> None:
+        if http is None:
+            return
+        cancelled, patience = threading.Event(), Patience(self._tools.settings.download_patience_s)
+        try:
+            fetch = partial(fetch_object, http, entry, self._tools.home.objects, cancelled=cancelled, patience=patience)
+            await in_thread("download", fetch)
+        finally:
+            cancelled.set()
+
+    async def _verify(self, update: Update) -> Succeeded:
+        plan, digest = self._planned(), update.wish.model.manifest.sha256
+        try:
+            await in_thread("assemble", partial(self._tools.store.assemble, digest, plan.manifest_bytes, plan.files, plan.manifest))
+            if plan.acceptance is not None:
+                samples = plan.acceptance.samples
+                check_file(self._tools.store.object_path(samples.sha256), samples.sha256, samples.size_bytes)
+        except ContractError as error:
+            raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
+        return Succeeded(update.state)
+
+    async def _stage(self, update: Update) -> Succeeded:
+        self._tools.store.point(self._slot.name, CANDIDATE, update.candidate)
+        return Succeeded(update.state)
+
+    async def _self_test(self, update: Update) -> Succeeded:
+        plan, store, digest = self._planned(), self._tools.store, update.wish.model.manifest.sha256
+        acceptance = plan.acceptance
+        request = SelfTestRequest(
+            package_folder=str(store.version_folder(digest)),
+            digest=digest,
+            variants=plan.variants,
+            acceptance=str(store.object_path(acceptance.samples.sha256)) if acceptance else "",
+            minimum=acceptance.minimum_score if acceptance else 0.0,
+            label_set_digest=acceptance.label_set_digest if acceptance else "",
+            timeout_s=update.wish.policy.self_test_timeout_s,
+            threads=self._tools.settings.threads,
+        )
+        result = await run_self_test(request)
+        if result.reason is not None:
+            raise StepFailedError(result.reason, result.detail)
+        return Succeeded(update.state, variant=result.chosen, measured=_measured(result))
+
+    async def _activate(self, update: Update) -> Succeeded:
+        baseline = await self._measure_baseline() or update.baseline
+        try:
+            await self._slot.keeper.serve(self._slot.as_serving(update.candidate))
+        except StartError as error:
+            raise StepFailedError(error.reason, error.detail) from error
+        self._tools.store.point(self._slot.name, CURRENT, update.candidate)
+        return Succeeded(update.state, baseline=baseline)
+
+    async def _measure_baseline(self) -> Baseline | None:
+        self._slot.keeper.flush()
+        await asyncio.sleep(_FLUSH_WAIT_S)
+        book = self._slot.book()
+        latency = book.recent_latency() if book is not None else Histogram((), [0])
+        return baseline_of(latency)
+
+    async def _watch_probation(self, update: Update) -> Succeeded:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            policy = self._slot.policy_of(update).wish.policy
+            self._slot.keeper.flush()
+            await asyncio.sleep(min(1.0, max(0.1, policy.probation_s / 10)))
+            book = self._slot.book()
+            latency = book.total.latency_us if book else Histogram((), [0])
+            seen = Observed(
+                inferences=latency.count,
+                errors=book.total.errors if book else 0,
+                p95_low_us=lower_quantile(latency, P95),
+                crashes=self._slot.keeper.crashes(update.candidate),
+                elapsed_s=loop.time() - begun,
+            )
+            verdict = judge(policy, update.baseline, seen)
+            if verdict.verdict is GateVerdict.PASS:
+                return Succeeded(update.state)
+            if verdict.verdict is GateVerdict.FAIL and verdict.reason is not None:
+                raise StepFailedError(verdict.reason, verdict.detail)
+
+    async def _commit(self, update: Update) -> Succeeded:
+        tools, name = self._tools, self._slot.name
+        tools.store.point(name, CURRENT, update.candidate)
+        tools.store.point(name, LAST_KNOWN_GOOD, update.candidate)
+        tools.store.point(name, CANDIDATE, None)
+        if self._plan is not None and self._plan.acceptance is not None:
+            tools.memory.keep_acceptance(update.wish.model.model, (self._plan.acceptance.samples.sha256,))
+        if update.wish.package:
+            (tools.home.inbox / update.wish.package).unlink(missing_ok=True)
+        removed = await in_thread("garbage", partial(tools.store.collect_garbage, tools.memory.kept_digests))
+        if removed:
+            log.info("Removed %d versions that nothing needs", len(removed))
+        return Succeeded(update.state)
+
+    async def _roll_back(self, update: Update) -> Succeeded:
+        good, keeper = self._slot.last_known_good(), self._slot.keeper
+        try:
+            self._tools.store.point(self._slot.name, CURRENT, good)
+            self._tools.store.point(self._slot.name, CANDIDATE, None)
+        except OSError:
+            log.exception("The pointers could not be written; the journal says all the same what to start with")
+        if good is None:
+            await keeper.stop()
+        elif not (keeper.is_answering and keeper.serving is not None and keeper.serving.installed == good):
+            await keeper.keep_serving(self._slot.as_serving(good))
+            if not keeper.is_answering:
+                raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start")
+        return Succeeded(update.state)
+
+    def _planned(self) -> Plan:
+        if self._plan is None:
+            raise StepFailedError(FailureReason.INTERNAL, "the update's plan is lost")
+        return self._plan
+
+
+def _measured(result: SelfTestResult) -> tuple[MeasuredVariant, ...]:
+    return tuple(
+        MeasuredVariant(
+            variant=found.variant,
+            latency_p50_ms=found.latency_p50_ms,
+            latency_p95_ms=found.latency_p95_ms,
+            max_difference=found.max_difference,
+            acceptance_score=found.acceptance_score,
+            chosen=found.variant == result.chosen,
+        )
+        for found in result.results
+    )

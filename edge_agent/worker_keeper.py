@@ -1,0 +1,216 @@
+"""Keeps one slot's worker alive: starts it, swaps it without a gap, restarts it after a crash or a hang.
+
+The listening sockets belong to the slot and outlive every worker: while one starts, connections
+wait in the backlog.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from contract.application import Application
+from contract.states import FailureReason
+from edge_agent.update.records import Installed
+from edge_agent.worker.messages import FromWorker, WorkerRequest
+from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
+
+READY_TIMEOUT_S = 60.0
+PING_EVERY_S, PING_TIMEOUT_S = 2.0, 10.0
+DRAIN_S = 3.0
+CRASH_MEMORY_S = 600.0
+RESTART_LAST_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """A worker did not get ready."""
+
+    def __init__(self, reason: FailureReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Serving(NamedTuple):
+    """A version as a worker needs it."""
+
+    installed: Installed
+    folder: Path
+    application: Application | None = None
+
+
+class KeeperSettings(NamedTuple):
+    """What is the same for all workers of a slot."""
+
+    slot: str
+    sockets: tuple[int, ...]
+    data_folder: Path
+    threads: int = 1
+    window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
+
+
+class WorkerKeeper:
+    """The worker of one slot."""
+
+    def __init__(
+        self, settings: KeeperSettings, on_message: Callable[[Serving, FromWorker], None], on_crash: Callable[[str], None]
+    ) -> None:
+        """`on_message` hears what workers measure, `on_crash` that one ended or hung, in words."""
+        self.settings = settings
+        self._on_message = on_message
+        self._on_crash = on_crash
+        self._worker: WorkerProcess | None = None
+        self._serving: Serving | None = None
+        self._guard: asyncio.Task[None] | None = None
+        self._drains: set[asyncio.Task[None]] = set()
+        self._crashes: deque[tuple[float, Installed]] = deque()
+        self.completed = 0
+
+    @property
+    def serving(self) -> Serving | None:
+        """What should serve; None where nothing does."""
+        return self._serving
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker that answers; None while there is none."""
+        return self._worker.pid if self.is_answering and self._worker else None
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a ready worker runs."""
+        return self._worker is not None and self._worker.returncode is None
+
+    def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
+        """How often workers (of one version) ended by themselves within ten minutes and since `since`."""
+        begin = max(since, time.monotonic() - CRASH_MEMORY_S)
+        return sum(moment >= begin and installed in {None, which} for moment, which in self._crashes)
+
+    async def serve(self, serving: Serving) -> None:
+        """Start a worker for a version; once it is ready the one before drains and ends.
+
+        Raises:
+            StartError: it did not get ready; what served before still does.
+        """
+        worker = await self._start(serving)
+        before, guard = self._worker, self._guard
+        self._worker, self._serving = worker, serving
+        self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
+        if guard is not None:
+            guard.cancel()
+        if before is not None and before.returncode is None:
+            drain = asyncio.create_task(before.drain(DRAIN_S), name=f"drain-{before.pid}")
+            self._drains.add(drain)
+            drain.add_done_callback(self._drains.discard)
+
+    async def keep_serving(self, serving: Serving) -> None:
+        """Serve a version that is known to be good, trying again for as long as it does not start."""
+        self._serving = serving
+        try:
+            await self.serve(serving)
+        except StartError as error:
+            self._note_crash(serving, f"does not start: {error.detail}")
+            self._guard = asyncio.create_task(self._restart(serving), name=f"restart-{self.settings.slot}")
+
+    def flush(self) -> None:
+        """Ask the worker for what it measured so far."""
+        if self._worker is not None and self.is_answering:
+            self._worker.flush()
+
+    async def stop(self) -> None:
+        """End the worker; nothing serves any more."""
+        guard, worker, self._serving = self._guard, self._worker, None
+        self._guard = self._worker = None
+        if guard is not None:
+            guard.cancel()
+        if worker is not None and worker.returncode is None:
+            await worker.drain(1.0)
+        if self._drains:
+            await asyncio.wait(self._drains, timeout=DRAIN_S)
+
+    async def _start(self, serving: Serving) -> WorkerProcess:
+        request = WorkerRequest(
+            package_folder=str(serving.folder),
+            digest=serving.installed.model.digest,
+            variant=serving.installed.variant,
+            slot=self.settings.slot,
+            threads=self.settings.threads,
+            application=serving.application,
+            sockets=self.settings.sockets,
+            data_folder=str(self.settings.data_folder),
+            window_s=self.settings.window_s,
+        )
+        try:
+            worker = await start_worker(request, lambda message: self._on_message(serving, message))
+        except OSError as error:
+            raise StartError(FailureReason.INTERNAL, f"no process could be started: {error}") from error
+        try:
+            await worker.wait_ready(READY_TIMEOUT_S)
+        except WorkerError as error:
+            worker.kill()
+            await worker.wait()
+            said = error.failed or worker.failed
+            raise StartError(said.reason if said else FailureReason.MODEL_CRASHED, said.detail if said else str(error)) from error
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    async def _watch(self, worker: WorkerProcess, serving: Serving) -> None:
+        """Ping the worker; when it ends or hangs, put another in its place."""
+        end = asyncio.ensure_future(worker.wait())
+        try:
+            cause = await self._wait_for_trouble(worker, end)
+        finally:
+            end.cancel()
+        worker.kill()
+        await worker.wait()
+        self._note_crash(serving, cause)
+        await self._restart(serving)
+
+    async def _wait_for_trouble(self, worker: WorkerProcess, end: "asyncio.Future[int]") -> str:
+        while True:
+            await asyncio.wait([end], timeout=PING_EVERY_S)
+            if end.done():
+                said = worker.failed
+                return said.detail if said else f"ended with {_describe(end.result())}"
+            try:
+                self.completed = (await worker.ping(PING_TIMEOUT_S)).completed
+            except WorkerError as error:
+                if worker.returncode is None:
+                    return f"hangs: {error}"
+
+    async def _restart(self, serving: Serving) -> None:
+        """Until it is ready: at once, then after growing waits."""
+        tries = self.crashes(serving.installed)
+        while True:
+            if tries > 1:
+                await asyncio.sleep(min(RESTART_LAST_S, 0.25 * 2.0 ** min(tries, 10)))
+            try:
+                worker = await self._start(serving)
+            except StartError as error:
+                tries += 1
+                self._note_crash(serving, f"does not start: {error.detail}")
+                continue
+            self._worker = worker
+            self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
+            return
+
+    def _note_crash(self, serving: Serving, cause: str) -> None:
+        now = time.monotonic()
+        self._crashes.append((now, serving.installed))
+        while self._crashes and self._crashes[0][0] < now - CRASH_MEMORY_S:
+            self._crashes.popleft()
+        model = serving.installed.model
+        text = f"the worker of {model.model} {model.version} {cause}"
+        log.warning("Slot %s: %s", self.settings.slot, text)
+        self._on_crash(text)
+
+
+def _describe(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"
