@@ -39,6 +39,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self.last_activity_s = self._loop.time()
         self.draining = False
+        self.lingering = False
 
     @property
     def idle(self) -> bool:
@@ -69,6 +70,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio: `nbytes` were put there."""
+        if self.lingering:
+            return
         self.last_activity_s = self._loop.time()
         if self._body is not None:
             self._received += nbytes
@@ -91,13 +94,25 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def refuse(self, error: HttpError) -> None:
-        """Answer with an error and close."""
-        self._write(error_response(error), keep_alive=False)
+        """Answer with an error and close, once the client has read it.
+
+        What the client still sends is thrown away: closing at once would reset the connection, and
+        the answer could be lost. The sweep ends this.
+        """
+        transport = self._transport
+        if transport is None or self.lingering:
+            return
+        self._body = self._head = None
+        self._filled = 0
+        transport.write(render(error_response(error), keep_alive=False))
+        self.lingering = True
+        if transport.can_write_eof():
+            transport.write_eof()
 
     def _advance(self) -> None:
         """Handle every whole request in the buffer, as long as none is under way."""
         try:
-            while self._task is None and self._body is None and self._transport is not None and self._filled:
+            while self._task is None and self._body is None and self._filled and not self._is_over():
                 end = self._buffer.find(_END, 0, min(self._filled, MAX_HEAD_BYTES))
                 if end < 0:
                     self._check_head_length()
@@ -105,6 +120,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._take_request(end)
         except HttpError as error:
             self.refuse(error)
+
+    def _is_over(self) -> bool:
+        return self.lingering or self._transport is None or self._transport.is_closing()
 
     def _check_head_length(self) -> None:
         if self._filled >= MAX_HEAD_BYTES:

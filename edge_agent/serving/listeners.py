@@ -14,6 +14,7 @@ from edge_agent.serving.service import Service
 MAX_CONNECTIONS = 256
 IDLE_S = 75.0
 REQUEST_S = 20.0
+LINGER_S = 1.0
 _SWEEP_S = 1.0
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -71,6 +72,8 @@ class Listeners:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self._connections):
                 silent_s = now_s - connection.last_activity_s
+                if connection.lingering and silent_s > LINGER_S:
+                    connection.close()
                 if connection.answering or silent_s < REQUEST_S:
                     continue
                 if not connection.idle:

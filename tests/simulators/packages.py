@@ -140,12 +140,18 @@ def _crash_nodes() -> list[onnx.NodeProto]:
 
 def answer(model: bytes, frame: np.ndarray) -> np.ndarray:
     """Scores of a model for one frame, by ONNX Runtime as it comes."""
+    return answer_all(model, [frame])[0]
+
+
+def answer_all(model: bytes, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Scores of a model for each frame."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return np.asarray(onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(["scores"], {"frame": frame})[0])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [np.asarray(session.run(["scores"], {"frame": frame})[0]) for frame in frames]
 
 
 def make_package(
@@ -208,9 +214,8 @@ def _write_variant(folder: Path, variant: str, model: bytes, kind: str, classes:
 def _golden(model: bytes, classes: int, variants: tuple[str, ...], *, wrong: bool) -> bytes:
     frames, _ = make_frames(GOLDEN_COUNT, 1, classes)
     arrays = {}
-    for index, frame in enumerate(frames):
+    for index, (frame, scores) in enumerate(zip(frames, answer_all(model, frames), strict=True)):
         arrays[golden_input_key(index, "frame")] = frame
-        scores = answer(model, frame)
         for variant in variants:
             arrays[golden_output_key(index, variant, "scores")] = np.roll(scores, 1) if wrong else scores
     return _npz(arrays)
@@ -223,7 +228,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _write_documents(folder: Path, name: str, version: int, model: bytes, classes: int) -> None:
-    answers = [answer(model, frame) for frame in make_frames(60, 3, classes)[0]]
+    answers = answer_all(model, make_frames(60, 3, classes)[0])
     counts = np.bincount([int(scores.argmax()) for scores in answers], minlength=classes)
     reference = Reference(
         schema_version=1,

@@ -47,10 +47,8 @@ def test_a_good_version_passes_with_every_variant_measured(package: Package, acc
     ],
 )
 def test_a_version_that_fails_says_how(
-    tmp_path: Path, key: PrivateKey, acceptance: Path, kind: str, reason: FailureReason, words: str
+    tmp_path: Path, key: PrivateKey, acceptance: Path, *, kind: str, reason: FailureReason, words: str
 ) -> None:
-    import re
-
     package = make_package(tmp_path / kind, key=key, kind=kind)
     result = asyncio.run(run_self_test(request_for(package, acceptance)))
     assert (result.chosen, result.reason) == ("", reason)

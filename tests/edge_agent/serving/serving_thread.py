@@ -1,0 +1,48 @@
+"""The endpoint of a real engine in a thread, for clients that block."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+from contract.package import Package
+from edge_agent.engine.engine import open_engine
+from edge_agent.serving.listeners import open_listeners
+from edge_agent.serving.service import Service
+from edge_agent.worker.inference import Inference
+from edge_agent.worker.windows import WindowRecorder
+
+VARIANT = "onnx-float32"
+FAST_US, SLOW_US = 100.0, 1e6
+
+
+@contextlib.contextmanager
+def serving(package: Package, *, latency_us: float = FAST_US, queue_length: int = 32, max_body_bytes: int = 8 << 20) -> Iterator[int]:
+    """Serve on a free port of loopback; yields the port."""
+    loop = asyncio.new_event_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    started = threading.Event()
+    ended = asyncio.Event()
+
+    async def run() -> None:
+        engine = open_engine(package, VARIANT)
+        recorder = WindowRecorder(package.manifest.labels, None, loop.time())
+        inference = Inference(engine, recorder, latency_us=latency_us, queue_length=queue_length)
+        listeners = await open_listeners([listening], Service(inference, package.manifest, VARIANT, max_body_bytes))
+        started.set()
+        await ended.wait()
+        listeners.close()
+        await asyncio.sleep(0.02)
+        inference.close()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="serving", daemon=True)
+    thread.start()
+    assert started.wait(20)
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(10)
+        loop.close()
