@@ -16,7 +16,8 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "serve": Entry("fleet_server.commands.serve:serve_command", "Run the fleet server."),
-    "devices": Entry("fleet_server.commands.devices:devices", "List devices, or show one; revoke one."),
+    "devices": Entry("fleet_server.commands.devices:devices", "List devices, or show one."),
+    "revoke": Entry("fleet_server.commands.devices:revoke", "Take a device's credentials away."),
     "models": Entry("fleet_server.commands.models:models", "List registered models and their versions."),
     "rollout": Entry("fleet_server.commands.rollout:rollout", "Create, watch and steer rollouts."),
     "events": Entry("fleet_server.commands.events:events", "Show what devices reported, in order."),

@@ -3,12 +3,9 @@
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from fleet_server.client import FleetClient
 
 Command = Callable[..., Any]
 

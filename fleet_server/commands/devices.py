@@ -1,4 +1,4 @@
-"""`eyelet-fleet devices [DEVICE]`: who is enrolled, what it runs; `--revoke` takes its credentials away."""
+"""`eyelet-fleet devices [DEVICE]`: who is enrolled, what it runs; `eyelet-fleet revoke DEVICE`."""
 
 from typing import TYPE_CHECKING
 
@@ -13,25 +13,31 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("device", default="")
-@click.option("--revoke", is_flag=True, help="Take the device's credentials away and cut its connection.")
 @asks_server
-def devices(client: "FleetClient", device: str, revoke: bool, as_json: bool) -> None:  # noqa: FBT001
+def devices(client: "FleetClient", device: str, as_json: bool) -> None:
     """List devices, or show DEVICE."""
-    from contract.rest import DeviceView, Request
+    from contract.rest import DeviceView
 
-    if revoke and not device:
-        raise click.UsageError("--revoke needs the name of a device")
-    if revoke:
-        found = [client.post(f"/v1/devices/{device}/revoke", Request(), DeviceView)]
-    elif device:
-        found = [client.get(f"/v1/devices/{device}", DeviceView)]
-    else:
-        found = client.get("/v1/devices", list[DeviceView])
+    found = [client.get(f"/v1/devices/{device}", DeviceView)] if device else client.get("/v1/devices", list[DeviceView])
     if as_json:
         print_json(found[0] if device else found)
         return
     columns = ("device", "class", "presence", "runs", "wanted", "update", "p95 ms", "health", "last seen")
     print_table(columns, [_row(view) for view in found], "no device is enrolled yet")
+
+
+@click.command()
+@click.argument("device")
+@asks_server
+def revoke(client: "FleetClient", device: str, as_json: bool) -> None:
+    """Take DEVICE's credentials away and cut its connection; it can only come back with a new claim."""
+    from contract.rest import DeviceView, Request
+
+    view = client.post(f"/v1/devices/{device}/revoke", Request(), DeviceView)
+    if as_json:
+        print_json(view)
+    else:
+        click.echo(f"{device} is revoked")
 
 
 def _row(view: "DeviceView") -> tuple[object, ...]:

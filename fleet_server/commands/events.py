@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="", help="Of one device only.")
 @click.option("--limit", default=200, show_default=True, type=click.IntRange(1, 1000))
 @asks_server
-def events(client: "FleetClient", after: int, device: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
+def events(client: "FleetClient", after: int, device: str, limit: int, as_json: bool) -> None:
     """Show what devices reported, in the order in which it was stored."""
     from contract.rest import EventPage
 
@@ -30,7 +30,7 @@ def events(client: "FleetClient", after: int, device: str, limit: int, as_json: 
 @click.command()
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
 @asks_server
-def audit(client: "FleetClient", limit: int, as_json: bool) -> None:  # noqa: FBT001
+def audit(client: "FleetClient", limit: int, as_json: bool) -> None:
     """Show who did what and when, newest first."""
     from contract.rest import AuditEntry
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.argument("model", default="")
 @click.option("--alias", default="", metavar="NAME=VERSION", help="Point an alias (champion, candidate) at a version of MODEL.")
 @asks_server
-def models(client: "FleetClient", model: str, alias: str, as_json: bool) -> None:  # noqa: FBT001
+def models(client: "FleetClient", model: str, alias: str, as_json: bool) -> None:
     """List registered models, or show MODEL."""
     from contract.rest import AliasRequest, ModelView
 

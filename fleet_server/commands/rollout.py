@@ -8,7 +8,6 @@ import click
 from fleet_server.commands.asking import asks_server, print_json, print_table
 
 if TYPE_CHECKING:
-    from contract.rest import PhaseSpec, RolloutSpec
     from fleet_server.client import FleetClient
 
 
@@ -53,11 +52,12 @@ def rollout() -> None:
 @click.option("--approval", is_flag=True, help="Wait for an approval before it may start.")
 @click.option("--no-start", is_flag=True, help="Do not start yet.")
 @asks_server
-def create(client: "FleetClient", spec_file: Path | None, as_json: bool, **options: Any) -> None:  # noqa: FBT001, ANN401
+def create(client: "FleetClient", spec_file: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Roll VERSION of MODEL out."""
     from contract.rest import RolloutView
+    from fleet_server.commands.rollout_options import build_spec, read_spec
 
-    view = client.post("/v1/rollouts", _read_spec(spec_file) if spec_file else _build_spec(options), RolloutView)
+    view = client.post("/v1/rollouts", read_spec(spec_file) if spec_file else build_spec(options), RolloutView)
     if as_json:
         print_json(view)
     else:
@@ -68,80 +68,9 @@ def create(client: "FleetClient", spec_file: Path | None, as_json: bool, **optio
             click.echo(view.verdict.text)
 
 
-def _read_spec(path: Path) -> "RolloutSpec":
-    from contract.codec import decode
-    from contract.files import read_bounded
-    from contract.rest import RolloutSpec
-
-    return decode(read_bounded(path, 1 << 20), RolloutSpec, str(path))
-
-
-def _build_spec(options: dict[str, Any]) -> "RolloutSpec":
-    from contract.messages import Telemetry, UpdatePolicy
-    from contract.rest import GateSpec, PhaseSpec, RolloutSpec
-
-    if not options["model"] or options["version"] < 1:
-        raise click.UsageError("give MODEL and VERSION, or --spec")
-    application, _, application_version = options["application"].partition(":")
-    control, _, treatment = options["weights"].partition(":")
-    return RolloutSpec(
-        name=options["name"] or f"{options['model']}-{options['version']}",
-        model=options["model"],
-        version=options["version"],
-        phases=tuple(_phase(text) for text in options["phases"]) or (PhaseSpec(10_000),),
-        control_version=options["control"],
-        control_weight=int(_number(control, "--weights")),
-        treatment_weight=int(_number(treatment, "--weights")),
-        devices=options["devices"],
-        application=application,
-        application_version=int(_number(application_version or "0", "--application")),
-        gates=_settings(GateSpec, options["gates"], "--gate"),
-        policy=_settings(UpdatePolicy, options["policy"], "--policy"),
-        telemetry=_settings(Telemetry, options["telemetry"], "--telemetry"),
-        on_failure=options["on_failure"],
-        stagger_s=options["stagger_s"],
-        approval=options["approval"],
-        start=not options["no_start"],
-        device_deadline_s=options["device_deadline_s"],
-    )
-
-
-def _phase(text: str) -> "PhaseSpec":
-    from contract.rest import PhaseSpec
-
-    share, _, seconds = text.partition(":")
-    return PhaseSpec(round(_number(share, "--phase") * 100), _number(seconds or "0", "--phase"))
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option}: {text!r} is no number") from error
-
-
-def _settings(kind: Any, pairs: tuple[str, ...], option: str) -> Any:  # noqa: ANN401  (one of three structs)
-    import difflib
-
-    import msgspec
-
-    values = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator or name not in kind.__struct_fields__:
-            near = difflib.get_close_matches(name, kind.__struct_fields__, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(kind.__struct_fields__)}"
-            raise click.UsageError(f"{option}: {pair!r} is no NAME=VALUE that is known{hint}")
-        values[name] = value
-    try:
-        return msgspec.convert(values, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"{option}: {error}") from error
-
-
 @rollout.command(name="list")
 @asks_server
-def list_command(client: "FleetClient", as_json: bool) -> None:  # noqa: FBT001
+def list_command(client: "FleetClient", as_json: bool) -> None:
     """List the newest rollouts."""
     from contract.rest import RolloutView
 
@@ -166,7 +95,7 @@ def list_command(client: "FleetClient", as_json: bool) -> None:  # noqa: FBT001
 @rollout.command(name="show")
 @click.argument("name", metavar="ROLLOUT")
 @asks_server
-def show_command(client: "FleetClient", name: str, as_json: bool) -> None:  # noqa: FBT001
+def show_command(client: "FleetClient", name: str, as_json: bool) -> None:
     """Show a rollout: gates, arms, devices."""
     from contract.rest import RolloutView
 
@@ -186,7 +115,7 @@ def show_command(client: "FleetClient", name: str, as_json: bool) -> None:  # no
 @click.option("--every", default=1.0, show_default=True, type=click.FloatRange(0.1, 60), help="Seconds between two looks.")
 @click.option("--timeout", default=0.0, help="Stop watching after this many seconds.  [default: never]")
 @asks_server
-def watch(client: "FleetClient", name: str, every: float, timeout: float, as_json: bool) -> None:  # noqa: FBT001
+def watch(client: "FleetClient", name: str, every: float, timeout: float, as_json: bool) -> None:
     """Watch a rollout until it is over; fails unless it succeeded. With --json, one line per change."""
     from fleet_server.commands.rollout_picture import watch_rollout
 
@@ -201,7 +130,7 @@ def _add_action(action: str, text: str) -> None:
     @click.option("--reason", default="", help="Why; kept in the audit trail.")
     @click.option("--revision", type=int, help="Only if the rollout still has this revision.  [default: the present one]")
     @asks_server
-    def action_command(client: "FleetClient", name: str, reason: str, revision: int | None, as_json: bool) -> None:  # noqa: FBT001
+    def action_command(client: "FleetClient", name: str, reason: str, revision: int | None, as_json: bool) -> None:
         from contract.rest import RolloutAction, RolloutView
 
         current = revision if revision is not None else client.get(f"/v1/rollouts/{name}", RolloutView).revision

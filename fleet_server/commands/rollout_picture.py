@@ -3,7 +3,7 @@
 import time
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -28,7 +28,7 @@ def picture(view: RolloutView) -> Group:
         (view.state.value, "green" if view.state is RolloutState.SUCCEEDED else "bold"),
         f"  {view.state_reason}",
     )
-    parts = [head, _gates(view), _arms(view), _devices(view)]
+    parts: list[RenderableType] = [head, _gates(view), _arms(view), _devices(view)]
     return Group(*parts, *([Text(view.verdict.text)] if view.verdict else []))
 
 

@@ -25,7 +25,7 @@ import click
 @click.option("--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="Its private key (PEM).")
 @click.option("--public-host", default="", help="Name by which devices reach this machine.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def serve_command(data: Path, verbose: bool, **options: object) -> None:  # noqa: FBT001  (click passes it by name)
+def serve_command(data: Path, verbose: bool, **options: object) -> None:
     """Run the fleet server until SIGTERM or Ctrl-C."""
     from contract.errors import ContractError
     from fleet_server.broker.settings import BrokerError

@@ -26,8 +26,8 @@ def act(connection: Connection, conduct: Conduct, rollout: str, action: str, bod
             f"{rollout} has revision {row.revision} by now, the request expects {body.revision}", "Look at it again, then decide."
         )
     reason = body.reason[:500] or "by the operator"
-    keep_decision(connection, conduct, rollout, action, reason, read_facts(connection, row, conduct.now))
-    state = move(connection, conduct, rollout, Trigger(action), reason, OPERATOR)
+    keep_decision(connection, conduct, rollout, kind=action, reason=reason, inputs=read_facts(connection, row, conduct.now))
+    state = move(connection, conduct, rollout, Trigger(action), reason, actor=OPERATOR)
     if action == Trigger.APPROVE.value and read_spec(row).start:
-        state = move(connection, conduct, rollout, Trigger.START, "approved", OPERATOR)
+        state = move(connection, conduct, rollout, Trigger.START, "approved", actor=OPERATOR)
     return state

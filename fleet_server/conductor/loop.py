@@ -22,7 +22,11 @@ async def run_conductor(database: Database, director: Director, clock: Clock) ->
     """Run until cancelled."""
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
-    database.listen(Change.ROLLOUTS, lambda: loop.call_soon_threadsafe(changed.set) and None)
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    database.listen(Change.ROLLOUTS, wake)
     while True:
         changed.clear()
         await conduct_once(database, director, clock)
@@ -36,8 +40,12 @@ async def run_conductor(database: Database, director: Director, clock: Clock) ->
 async def conduct_once(database: Database, director: Director, clock: Clock) -> None:
     """One pass over all active rollouts; one that fails does not hold up the others."""
     for rollout in await database.read_async(list_active):
-        try:
-            if await database.read_async(partial(has_work, rollout=rollout, now=clock())):
-                await database.write_async(partial(reconcile, conduct=Conduct(director, clock()), rollout=rollout))
-        except FleetError as error:
-            _LOG.error("Rollout %s can not go on: %s", rollout, error)  # noqa: TRY400  (the sentence says it)
+        await _conduct(database, director, clock, rollout)
+
+
+async def _conduct(database: Database, director: Director, clock: Clock, rollout: str) -> None:
+    try:
+        if await database.read_async(partial(has_work, rollout=rollout, now=clock())):
+            await database.write_async(partial(reconcile, conduct=Conduct(director, clock()), rollout=rollout))
+    except FleetError as error:
+        _LOG.error("Rollout %s can not go on: %s", rollout, error)

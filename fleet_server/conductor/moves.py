@@ -30,7 +30,7 @@ class Conduct(NamedTuple):
     now: float
 
 
-def move(connection: Connection, conduct: Conduct, rollout: str, trigger: Trigger, reason: str, actor: str = SERVER) -> RolloutState:
+def move(connection: Connection, conduct: Conduct, rollout: str, trigger: Trigger, reason: str, *, actor: str = SERVER) -> RolloutState:
     """Apply a trigger; returns the new state.
 
     Raises:
@@ -148,7 +148,7 @@ def call_back(connection: Connection, conduct: Conduct, row: Row[Any], devices: 
         if slot.model and find_version_by_digest(connection, slot.model.manifest.sha256) is None:
             slot = DesiredSlot(None, slot.application)  # it was withdrawn meanwhile; the device would refuse it
         wish = Wish(_without_rollout(slot), spec.policy, spec.telemetry)
-        values = {"rollback_revision": issue(connection, conduct.director, device, wish, conduct.now)}
+        values: dict[str, Any] = {"rollback_revision": issue(connection, conduct.director, device, wish, conduct.now)}
         values |= {"rolled_back_by": found.rolled_back_by or "rollout"}
         if slot.model is None:
             values |= {"back": True, "detail": f"{found.detail}; {KEEPS}" if found.detail else KEEPS}
@@ -160,7 +160,7 @@ def _without_rollout(slot: DesiredSlot) -> DesiredSlot:
     return DesiredSlot(DesiredModel(model.model, model.version, model.manifest), slot.application) if model else slot
 
 
-def keep_decision(connection: Connection, conduct: Conduct, rollout: str, kind: str, reason: str, inputs: object) -> None:
+def keep_decision(connection: Connection, conduct: Conduct, rollout: str, *, kind: str, reason: str, inputs: object) -> None:
     """Write a decision with the facts it was made from."""
     row = {"rollout": rollout, "at": conduct.now, "kind": kind, "reason": reason, "inputs": encode(inputs).decode()}
     connection.execute(insert(schema.decisions).values(row))

@@ -113,7 +113,8 @@ def _rollout_of(connection: Connection, device: str, window: Window) -> str | No
     query = select(columns.rollout, columns.exposed_at).where(columns.device == device, columns.wanted_digest == window.target.digest)
     query = query.where(columns.revision > 0)
     if window.rollout:
-        return connection.scalar(query.where(columns.rollout == window.rollout))
+        rollout: str | None = connection.scalar(query.where(columns.rollout == window.rollout))
+        return rollout
     query = query.join(schema.rollouts, schema.rollouts.c.rollout == columns.rollout)
     query = query.where(schema.rollouts.c.state.in_([state.value for state in ACTIVE])).order_by(schema.rollouts.c.number.desc()).limit(1)
     row = connection.execute(query).one_or_none()  # a device of the control arm may run its version since before

@@ -35,7 +35,7 @@ def reconcile(connection: Connection, conduct: Conduct, rollout: str) -> int:
             return step
         if decision.trigger is not None or decision.next_phase is not None:
             kind = decision.trigger.value if decision.trigger else "next_phase"
-            keep_decision(connection, conduct, rollout, kind, decision.reason, facts)
+            keep_decision(connection, conduct, rollout, kind=kind, reason=decision.reason, inputs=facts)
             _LOG.info("Rollout %s: %s (%s)", rollout, kind, decision.reason)
         _apply(connection, conduct, row, decision)
     return STEPS_PER_PASS

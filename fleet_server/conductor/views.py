@@ -11,7 +11,7 @@ from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram, m
 from contract.states import RolloutState, UpdateState
 from fleet_server.conductor.reading import get_rollout, read_facts, read_spec
 from fleet_server.rollouts.decision import judge_arms
-from fleet_server.rollouts.facts import CONTROL, TREATMENT, RolloutFacts
+from fleet_server.rollouts.facts import CONTROL, TREATMENT
 from fleet_server.rollouts.gates import evaluate_gates
 from fleet_server.rollouts.lifecycle import ACTIVE
 from fleet_server.store import schema
@@ -60,11 +60,13 @@ def _view(connection: Connection, row: Row[Any], now: float) -> RolloutView:
 
 def _findings(connection: Connection, row: Row[Any], now: float) -> tuple[tuple[GateView, ...], Verdict | None]:
     stored = msgspec.json.decode(row.verdict, type=Verdict) if row.verdict else None
-    if RolloutState(row.state) not in ACTIVE:
+    state = RolloutState(row.state)
+    if state not in ACTIVE and state is not RolloutState.SUCCEEDED:
         return msgspec.json.decode(row.gates, type=tuple[GateView, ...]), stored
-    facts: RolloutFacts = read_facts(connection, row, now)
+    facts = read_facts(connection, row, now)
     measured = any(device.inferences for device in facts.exposed())
-    return evaluate_gates(facts), judge_arms(facts) if measured else stored
+    verdict = judge_arms(facts) if measured else stored  # valid at every look, so it goes on after the success
+    return evaluate_gates(facts) if state in ACTIVE else msgspec.json.decode(row.gates, type=tuple[GateView, ...]), verdict
 
 
 def _assignment(row: Row[Any], now: float) -> AssignmentView:

@@ -51,8 +51,8 @@ class FleetLink:
                 async with self._client() as client:
                     delay = RETRY_FIRST_S
                     await self._work(client)
-            except* aiomqtt.MqttError as errors:
-                _LOG.warning("The link to the broker %s is down: %s", self._address.url, errors.exceptions[0])
+            except aiomqtt.MqttError as error:
+                _LOG.warning("The link to the broker %s is down: %s", self._address.url, error)
             finally:
                 self.connected.clear()
             await asyncio.sleep(delay)
@@ -79,10 +79,14 @@ class FleetLink:
         _LOG.info("The link to the broker %s is up", self._address.url)
         self._outbox_changed.set()
         self.connected.set()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._receive(client), name="link-receive")
-            group.create_task(self._send_outbox(client), name="link-outbox")
-            group.create_task(self._send_acks(client), name="link-acks")
+        works = {"link-receive": self._receive(client), "link-outbox": self._send_outbox(client), "link-acks": self._send_acks(client)}
+        tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

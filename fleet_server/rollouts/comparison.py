@@ -90,7 +90,8 @@ def compare_arms(control: Sequence[float], treatment: Sequence[float], *, planne
         return _too_few(control, treatment, planned, sizes)
     interval = confidence_interval(control, treatment, planned)
     verdict, text = _judge(interval, margin * statistics.fmean(control))
-    shown = f"treatment minus control {interval.difference:+.3g} ms, within {interval.low:+.3g} and {interval.high:+.3g} ms at every look (95 %)"
+    bounds = f"within {interval.low:+.3g} and {interval.high:+.3g} ms at every look (95 %)"
+    shown = f"treatment minus control {interval.difference:+.3g} ms, {bounds}"
     return Verdict(
         verdict=verdict,
         text=f"{text}: {shown}, in {_WHAT}; {sizes[CONTROL]} and {sizes[TREATMENT]} devices",

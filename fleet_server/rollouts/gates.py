@@ -147,7 +147,8 @@ def sample_ratio(facts: RolloutFacts) -> GateView:
     reporting = (sum(d.inferences > 0 for d in settled[TREATMENT]), sum(d.inferences > 0 for d in settled[CONTROL]))
     share = len(settled[TREATMENT]) / (len(settled[TREATMENT]) + len(settled[CONTROL]))
     evidence = math.exp(min(log_ratio_evidence(reporting, share), 700.0))
-    reason = f"{reporting[0]} treatment and {reporting[1]} control devices report, {share:.0%} expected of the treatment; evidence {evidence:.3g}"
+    seen = f"{reporting[0]} treatment and {reporting[1]} control devices report"
+    reason = f"{seen}, {share:.0%} expected of the treatment; evidence {evidence:.3g}"
     return GateView("sample_ratio", FAIL if evidence >= RATIO_LIMIT else PASS, reason, evidence, RATIO_LIMIT)
 
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from contract.files import check_file, read_bounded, sha256_of, sync_folder, write_atomic
 from contract.manifest import FileEntry
@@ -87,7 +87,7 @@ class Upload:
         self._temporary = Path()
         self.size_bytes = 0
 
-    def __enter__(self) -> "Upload":
+    def __enter__(self) -> Self:
         """Open the temporary file."""
         descriptor, name = tempfile.mkstemp(dir=self._target.parent.parent, prefix=".upload-")
         self._file = os.fdopen(descriptor, "wb")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
@@ -62,7 +62,7 @@ class Database:
         self._thread = threading.Thread(target=self._run, name="database-writer", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> "Database":
+    def __enter__(self) -> Self:
         """Open for a `with` block."""
         return self
 

@@ -44,13 +44,14 @@ def decode_roles(roles: Mapping[str, str]) -> dict[str, bytes]:
     Raises:
         FormatError: one is not base64.
     """
-    decoded = {}
-    for name, text in roles.items():
-        try:
-            decoded[name] = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise FormatError(f"the role file {name[:80]} is not base64") from error
-    return decoded
+    return {name: _decode(name, text) for name, text in roles.items()}
+
+
+def _decode(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FormatError(f"the role file {name[:80]} is not base64") from error
 
 
 def publish(connection: Connection, press: Press, roles: Mapping[str, bytes], now: float) -> dict[str, int]:

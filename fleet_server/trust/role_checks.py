@@ -21,7 +21,7 @@ ROLE_MAX_BYTES = 2 << 20
 ROLES_MAX = 64
 ROOT = Root.type
 TARGETS = Targets.type
-S = TypeVar("S", bound=Signed)
+S = TypeVar("S", Root, Targets)
 
 
 class Published(NamedTuple):

@@ -32,7 +32,6 @@ from contract.messages import (
     ReportedSlot,
     UpdateEvent,
     UpdateReport,
-    VersionRef,
     Window,
 )
 from contract.rest import EnrollAnswer, EnrollRequest
@@ -87,7 +86,7 @@ class SimulatedDevice:
     """One device; `online()` connects it for the length of a block, as often as wanted."""
 
     credentials: Credentials
-    behaviour: Behaviour = lambda model: GOOD  # noqa: E731
+    behaviour: Behaviour = lambda model: GOOD
     hardware_class: str = "simulated"
     stream: str = field(default_factory=lambda: secrets.token_hex(8))
     sequence: int = 0
@@ -96,7 +95,7 @@ class SimulatedDevice:
     boot_id: str = "boot-1"
     revision: int = 0
     desired: Desired | None = None
-    slot: ReportedSlot = ReportedSlot()
+    slot: ReportedSlot = field(default_factory=ReportedSlot)
     windows: int = 0
     client: aiomqtt.Client | None = None
 
