@@ -19,7 +19,7 @@ from desktop_app.jobs.child import Request
 from desktop_app.jobs.events import AnyEvent, Cancelled, Done, Event, Failed, Outcome
 from desktop_app.jobs.requests import Job, job_name
 
-CANCEL_GRACE_S = 0.6
+CANCEL_GRACE_S = 0.5
 EXIT_GRACE_S = 10.0
 LOG_MAX_LINES = 400
 LINE_MAX_BYTES = 64 << 20
@@ -78,7 +78,7 @@ class JobProcess:
         return self._outcome
 
     def cancel(self) -> None:
-        """Ask the job to stop and, if it has not within 0.6 s, kill its whole process group. Returns at once."""
+        """Ask the job to stop and, if it has not within half a second, kill its whole process group. Returns at once."""
         self._cancelling.set()
         self._signal_group(signal.SIGTERM)
         threading.Thread(target=self._kill_after_grace, name=f"job-{job_name(self.job)}-grace", daemon=True).start()
