@@ -43,7 +43,6 @@ def examine(home: Home) -> list[Finding]:
         checks: tuple[Callable[[Home], Finding], ...] = (
             _disk,
             _settings,
-            _clock,
             _running,
             _trust,
             _enrolment,

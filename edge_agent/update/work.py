@@ -105,8 +105,13 @@ class UpdateWork:
         return await self._work[update.state](update)
 
     def finish(self) -> None:
-        """The update ended: let another slot's begin."""
+        """The update ended, well or not: drop what only it needed, and let another slot's begin."""
         self._plan = None
+        try:
+            self._tools.store.point(self._slot.name, CANDIDATE, None)
+            self._tools.store.collect_garbage(self._tools.memory.kept_digests)
+        except OSError:
+            log.exception("What the update left could not be removed")
         if self._has_turn:
             self._has_turn = False
             self._tools.turn.release()
@@ -253,14 +258,10 @@ class UpdateWork:
         tools, name = self._tools, self._slot.name
         tools.store.point(name, CURRENT, update.candidate)
         tools.store.point(name, LAST_KNOWN_GOOD, update.candidate)
-        tools.store.point(name, CANDIDATE, None)
         if self._plan is not None and self._plan.acceptance is not None:
             tools.memory.keep_acceptance(update.wish.model.model, (self._plan.acceptance.samples.sha256,))
         if update.wish.package:
             (tools.home.inbox / update.wish.package).unlink(missing_ok=True)
-        removed = await in_thread("garbage", partial(tools.store.collect_garbage, tools.memory.kept_digests))
-        if removed:
-            log.info("Removed %d versions that nothing needs", len(removed))
         return Succeeded(update.state)
 
     async def _roll_back(self, update: Update) -> Succeeded:

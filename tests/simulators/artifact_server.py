@@ -1,0 +1,125 @@
+"""The HTTP half of a fleet server, as small as a test needs it: enrolment, TUF files, artifacts with Range, faults on demand."""
+
+import base64
+import http.server
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from contract.rest import EnrollAnswer, EnrollRequest, ServerInfo
+from tests.simulators.tuf_folder import TufFolder
+
+
+class ArtifactServer:
+    """Serves until `close`. `answer_enrolment` decides enrolments; faults are attributes."""
+
+    def __init__(self, folder: Path, tuf: TufFolder, answer_enrolment: Callable[[EnrollRequest], EnrollAnswer | None]) -> None:
+        self.artifacts = folder / "artifacts"
+        self.artifacts.mkdir()
+        self.tuf = tuf
+        self.answer_enrolment = answer_enrolment
+        self.passwords: dict[str, str] = {}
+        self.requests: list[str] = []
+        self.cut_after: list[int] = []  # each artifact answer ends after so many bytes, until the list is empty
+        self.statuses: list[int] = []  # each artifact request is answered with this status, until the list is empty
+        self.wrong_content: set[str] = set()
+        self.ignore_range = False
+        self.info = ServerInfo(name="simulator", version="0", fleet="home", mqtt_url="mqtt://127.0.0.1:1", trust_ready=True)
+        self.port = 0
+        self._server: http.server.ThreadingHTTPServer | None = None
+        self.open()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        """Listen (again, on the same port)."""
+        outer = self
+
+        class Handler(_Handler):
+            simulator = outer
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """Nobody answers any more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    simulator: ArtifactServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        answer = self.simulator.answer_enrolment(msgspec.json.decode(body, type=EnrollRequest))
+        if answer is None:
+            self._send(403, b'{"error":"the claim is not valid","advice":"make a new one"}')
+        else:
+            self._send(200, msgspec.json.encode(answer))
+
+    def do_GET(self) -> None:
+        simulator = self.simulator
+        simulator.requests.append(self.path)
+        if self.path == "/v1/server":
+            self._send(200, msgspec.json.encode(simulator.info))
+        elif not self._authorized():
+            self._send(401, b'{"error":"wrong password"}')
+        elif self.path.startswith("/v1/tuf/metadata/"):
+            self._send_file(simulator.tuf.metadata / self.path.rpartition("/")[2])
+        elif self.path.startswith("/v1/tuf/targets/"):
+            self._send_file(simulator.tuf.targets / self.path.removeprefix("/v1/tuf/targets/"))
+        elif self.path.startswith("/v1/artifacts/"):
+            self._send_artifact(self.path.rpartition("/")[2])
+        else:
+            self._send(404, b"{}")
+
+    def _authorized(self) -> bool:
+        method, _, value = self.headers.get("Authorization", "").partition(" ")
+        device, _, password = base64.b64decode(value or "").decode().partition(":")
+        return method == "Basic" and bool(password) and self.simulator.passwords.get(device) == password
+
+    def _send_file(self, path: Path) -> None:
+        self._send(200, path.read_bytes()) if path.is_file() else self._send(404, b'{"error":"not here"}')
+
+    def _send_artifact(self, digest: str) -> None:
+        simulator = self.simulator
+        if simulator.statuses:
+            self._send(simulator.statuses.pop(0), b'{"error":"not now"}')
+            return
+        path = simulator.artifacts / digest
+        if not path.is_file():
+            self._send(404, b'{"error":"no such artifact"}')
+            return
+        data = path.read_bytes()
+        if digest in simulator.wrong_content:
+            data = bytes(len(data))
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        begin = int(wanted[1]) if wanted and not simulator.ignore_range else 0
+        headers = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if begin else {}
+        cut = simulator.cut_after.pop(0) if simulator.cut_after else None
+        self._send(206 if begin else 200, data[begin:], headers, cut)
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body[:cut])
+        if cut is not None:
+            self.close_connection = True
