@@ -41,7 +41,8 @@ def spec_of(found: ProbeResult, labels: Sequence[str]) -> ModelSpec:
     """
     wanted = scores_output([tensor.name for tensor in found.outputs])
     scores = next(tensor for tensor in found.outputs if tensor.name == wanted)
-    classes = scores.shape[-1] if scores.shape else -1
+    lengths = [length for length in scores.shape if length != 1]
+    classes = lengths[0] if len(lengths) == 1 else -1
     if scores.dtype != "float32" or classes < 2:  # noqa: PLR2004  (one class is no choice)
         shape = "x".join(map(str, scores.shape))
         raise SourceError(f"output {scores.name} is {scores.dtype} of shape {shape}, expected float32 scores of two classes or more")

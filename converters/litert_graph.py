@@ -8,6 +8,7 @@ from contract.files import read_bounded, write_atomic
 from converters.errors import StepError
 
 FLATBUFFER_MAX_BYTES = (2 << 30) - 1
+_SIGNATURE = b"serving_default"
 _ELEMENTWISE = ("CAST", "MUL", "SUB", "DIV", "ADD")
 
 
@@ -29,7 +30,34 @@ def read_signature(file: Path) -> Signature:
     signatures = Interpreter(model_path=str(file), num_threads=1).get_signature_list()
     for key, tensors in signatures.items():
         return Signature(key, tuple(tensors["inputs"]))
-    raise StepError(f"{file.name} has no signature", "Export it with one (`tf.lite.TFLiteConverter` and litert-torch both do)")
+    raise StepError(f"{file.name} has no signature")
+
+
+def with_signature(data: bytes) -> bytes:
+    """A TFLite file's bytes with a signature named after its tensors where it has none (older converters wrote none).
+
+    Calibration feeds samples through a signature.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    if model.signatureDefs:
+        return data
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = _SIGNATURE, 0
+    signature.inputs, signature.outputs = ([_tensor_map(graph, index) for index in side] for side in (graph.inputs, graph.outputs))
+    model.signatureDefs = [signature]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _tensor_map(graph: Any, index: int) -> Any:  # noqa: ANN401
+    from ai_edge_litert import schema_py_generated as schema
+
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = graph.tensors[index].name, index
+    return entry
 
 
 def normalisation_tensors(data: bytes) -> list[str]:

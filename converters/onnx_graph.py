@@ -9,6 +9,9 @@ from contract.files import read_bounded, write_atomic
 from converters.errors import SourceError, StepError
 
 OPSET = 20
+LEAST_OPSET = 13
+"""From here on weights can be quantized per channel."""
+
 MAX_OPSET = 21
 """ONNX Runtime 1.23, the last for Python 3.10 and so for many devices, refuses anything newer."""
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from contract.errors import SizeError
 from contract.files import read_bounded
-from contract.manifest import TensorSpec
 from converters.errors import SamplesError
 from converters.preprocessing import resized
 from converters.samples import EvaluationSet, Sample
@@ -24,6 +23,7 @@ INPUT_RANGES = ("0..255", "0..1", "-1..1", "imagenet")
 """What the numbers of an image input in floating point mean; `imagenet` is 0..1 less its mean, over its deviation."""
 
 T = TypeVar("T")
+_GREY_RANK = 2
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -79,28 +79,51 @@ def _folder_labels(path: Path, images: Sequence[Path], known: Sequence[str]) -> 
     return [index[name] for name in names]
 
 
-def _image_input(spec: ModelSpec) -> TensorSpec:
-    if len(spec.inputs) != 1 or not spec.inputs[0].layout:
-        shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
-        raise SamplesError(f"the model takes no single image ({shapes})", "Give samples as an .npz with one array per input.")
-    return spec.inputs[0]
+class _ImageInput(NamedTuple):
+    """An input that takes one image; `layout` is `HWC`, `CHW` or `HW` (grey, without an axis of channels)."""
+
+    name: str
+    dtype: str
+    size: tuple[int, int]
+    channels: int
+    layout: str
 
 
-def _image_inputs(images: Sequence[Path], spec: TensorSpec, input_range: str) -> Iterator[Sample]:
+def _image_input(spec: ModelSpec) -> _ImageInput:
+    tensor = spec.inputs[0]
+    shape = tensor.shape
+    if len(spec.inputs) == 1 and tensor.layout == "HWC":
+        return _ImageInput(tensor.name, tensor.dtype, (shape[0], shape[1]), shape[2], "HWC")
+    if len(spec.inputs) == 1 and tensor.layout == "CHW":
+        return _ImageInput(tensor.name, tensor.dtype, (shape[1], shape[2]), shape[0], "CHW")
+    if len(spec.inputs) == 1 and len(shape) == _GREY_RANK and -1 not in shape:
+        return _ImageInput(tensor.name, tensor.dtype, (shape[0], shape[1]), 1, "HW")
+    shapes = ", ".join(f"{found.name} {found.shape}" for found in spec.inputs)
+    raise SamplesError(f"the model takes no single image ({shapes})", "Give samples as an .npz with one array per input.")
+
+
+def _image_inputs(images: Sequence[Path], wanted: _ImageInput, input_range: str) -> Iterator[Sample]:
     """Decoded images as the input wants them: its size by the canonical resize, its channels, layout and range."""
-    height, width, channels = spec.shape if spec.layout == "HWC" else (*spec.shape[1:], spec.shape[0])
-    if -1 in (height, width) and spec.dtype != "uint8":
-        raise SamplesError(f"input {spec.name} takes images of any size in {spec.dtype}", "Export the model with a fixed input size.")
-    if spec.dtype != "uint8" and input_range not in INPUT_RANGES:
+    free = -1 in wanted.size
+    if free and wanted.dtype != "uint8":
+        raise SamplesError(f"input {wanted.name} takes images of any size in {wanted.dtype}", "Export the model with a fixed input size.")
+    if wanted.dtype != "uint8" and input_range not in INPUT_RANGES:
         raise SamplesError(
-            f"input {spec.name} takes images in {spec.dtype}, and nobody said what its numbers mean",
+            f"input {wanted.name} takes images in {wanted.dtype}, and nobody said what its numbers mean",
             f"Say it with --input-range ({', '.join(INPUT_RANGES)}).",
         )
     frames = (_decode(file) for file in images)
-    for frame in frames if -1 in (height, width) else _sized(frames, (height, width)):
-        pixels = frame if channels == len(_LUMINANCE) else (frame @ np.array(_LUMINANCE))[..., np.newaxis].round().astype(np.uint8)
-        values = pixels if spec.dtype == "uint8" else _in_range(pixels, input_range).astype(spec.dtype)
-        yield {spec.name: values if spec.layout == "HWC" else np.ascontiguousarray(values.transpose(2, 0, 1))}
+    for frame in frames if free else _sized(frames, wanted.size):
+        yield {wanted.name: _arranged(frame, wanted, input_range)}
+
+
+def _arranged(frame: np.ndarray, wanted: _ImageInput, input_range: str) -> np.ndarray:
+    """A frame uint8 (h, w, 3) in the input's channels, range, type and layout."""
+    pixels = frame if wanted.channels == len(_LUMINANCE) else (frame @ np.array(_LUMINANCE))[..., np.newaxis].round().astype(np.uint8)
+    values = pixels if wanted.dtype == "uint8" else _in_range(pixels, input_range).astype(wanted.dtype)
+    if wanted.layout == "HW":
+        return values[..., 0]
+    return values if wanted.layout == "HWC" else np.ascontiguousarray(values.transpose(2, 0, 1))
 
 
 def _sized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:

@@ -12,7 +12,18 @@ import numpy as np
 
 from converters.calibration import with_extremes
 from converters.errors import StepError
-from converters.onnx_graph import COMPUTING, QUANTIZED, clean, load_graph, name_nodes, operators, outside_of_quantization, save_graph
+from converters.onnx_graph import (
+    COMPUTING,
+    LEAST_OPSET,
+    QUANTIZED,
+    clean,
+    load_graph,
+    name_nodes,
+    operators,
+    opset_of,
+    outside_of_quantization,
+    save_graph,
+)
 from converters.preprocessing import network_inputs
 from converters.proof import file_inputs
 from converters.quiet import quiet
@@ -41,7 +52,7 @@ def run(material: Material, network: Path, output: Path) -> None:
                 _reader(network_inputs(material, samples, file_inputs("onnx", prepared))),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "ConvTranspose", "MatMul", "Gemm"] if operators(graph) & set(_TRANSFORMER) else None,
-                per_channel=True,
+                per_channel=opset_of(network) >= LEAST_OPSET,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=outside_of_quantization(graph),
