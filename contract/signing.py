@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -135,12 +135,15 @@ def public_key_from_dict(fields: Mapping[str, Any]) -> PublicKey:
 
 
 def _to_key(keyid: str, fields: dict[str, Any]) -> PublicKey:
+    if fields.get("keytype") != "ed25519":
+        raise FormatError(f"the public key is of type {str(fields.get('keytype'))[:40]!r}, expected ed25519")
     try:
         key = Key.from_dict(keyid, json.loads(json.dumps(fields)))
+        raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(fields["keyval"]["public"]))
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"the public key is not valid: {error}") from error
-    if fields.get("keytype") != "ed25519":
-        raise FormatError(f"the public key is of type {fields.get('keytype')!r}, expected ed25519")
+    if SSlibKey.from_crypto(raw).keyid != keyid:
+        raise FormatError(f"the public key's id {keyid[:16]!r}… does not belong to it; ask for the file again")
     return key
 
 
