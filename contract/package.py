@@ -24,6 +24,7 @@ PACKAGE_SUFFIX = ".eyelet"
 PACKAGE_MAX_BYTES = 2 << 30
 PACKAGE_MAX_FILES = 256
 SIGNATURE_MAX_BYTES = 64 * 1024
+_END_BYTES = 22  # of a zip's end record without comment
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -183,6 +184,7 @@ def extract_archive(archive: Path, folder: Path) -> Path:
         raise PackageError(f"{folder} exists already; extract into a new folder")
     if archive.stat().st_size > PACKAGE_MAX_BYTES:
         raise SizeError(f"{archive.name} is larger than {PACKAGE_MAX_BYTES} bytes")
+    _check_end(archive)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".extract."))
     try:
@@ -197,6 +199,19 @@ def extract_archive(archive: Path, folder: Path) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def _check_end(archive: Path) -> None:
+    """The end record of a zip must be the file's last bytes.
+
+    `golden.npz` is a zip of its own: in an archive that was cut short, Python would find that one's end.
+    """
+    with archive.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _END_BYTES))
+        end = file.read(_END_BYTES)
+    if not end.startswith(b"PK\x05\x06") or end[-2:] != b"\0\0":
+        raise PackageError(f"{archive.name} is not a whole package: its end is missing. Copy or fetch it again")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int) -> None:
