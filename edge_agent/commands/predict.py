@@ -1,0 +1,228 @@
+"""`eyelet-agent predict`: answers for files, offline, by the same engine as the endpoint."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from edge_agent.commands.options import errors_in_words, home_option, json_option
+
+if TYPE_CHECKING:
+    from contract.manifest import Manifest
+    from contract.package import Package
+    from contract.signing import PublicKey
+    from edge_agent.engine.engine import Engine
+
+
+class Chosen(NamedTuple):
+    """A package and the variant that answers."""
+
+    package: "Package"
+    variant: str
+
+
+class Options(NamedTuple):
+    """How a package is found and trusted."""
+
+    home_folder: Path
+    keys: tuple[Path, ...]
+    variant: str
+    unsigned: bool
+
+
+@click.command()
+@click.argument("package")
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--variant", default="", help="Which variant answers; by default the installed one, or the first that runs here.")
+@click.option(
+    "--key", "keys", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust this *.pub.json too."
+)
+@click.option("--insecure-skip-signature", "unsigned", is_flag=True, help="Take a package without looking at who signed it.")
+@click.option("--golden", is_flag=True, help="Check the golden samples instead: what this machine computes beside what the desk did.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON lines here instead of to stdout.")
+@home_option
+@json_option
+def predict(  # noqa: PLR0917  (click hands every option over by name)
+    package: str,
+    inputs: tuple[Path, ...],
+    variant: str,
+    keys: tuple[Path, ...],
+    unsigned: bool,
+    golden: bool,
+    output: Path | None,
+    home_folder: Path,
+    as_json: bool,
+) -> None:
+    """Answer for INPUTS with PACKAGE.
+
+    PACKAGE is a folder, an *.eyelet file, or the name of a model that is installed here. INPUTS are
+    images and folders of images, or CSV files for a model of rows. A package must be signed by a
+    key of `eyelet-agent trust` or of --key. Inputs that can not be read are said and left out; the
+    exit code is then 1.
+    """
+    if not inputs and not golden:
+        raise click.UsageError("name at least one input, or --golden")
+    from contract.errors import ContractError
+    from edge_agent.engine.errors import EngineError
+    from edge_agent.home import HomeError
+    from edge_agent.sources.source import SourceError
+    from edge_agent.trust_store import TrustError
+
+    options = Options(home_folder, keys, variant, unsigned)
+    with errors_in_words(ContractError, EngineError, SourceError, HomeError, TrustError, OSError), _chosen(package, options) as chosen:
+        failed = _check_golden(chosen, as_json) if golden else _predict_files(chosen, inputs, output, as_json)
+    if failed:
+        raise click.ClickException(failed)
+
+
+@contextlib.contextmanager
+def _chosen(package: str, options: Options) -> Iterator[Chosen]:
+    """Find, check and choose; the package lives as long as the block."""
+    from contract.names import is_id
+    from contract.package import opened
+
+    if not Path(package).exists() and is_id(package):
+        yield _find_installed(package, options)
+        return
+    if options.unsigned:
+        click.echo("the signature is not looked at: whoever made this package decides what it answers", err=True)
+    trusted = None if options.unsigned else _trusted_keys(options)
+    with opened(Path(package), trusted) as checked:
+        yield Chosen(checked, options.variant or _first_that_runs(checked.manifest))
+
+
+def _find_installed(name: str, options: Options) -> Chosen:
+    """The current version of the slot that runs the model `name`, or of the slot `name`."""
+    from contract.package import open_installed_version
+    from edge_agent.home import find_home
+    from edge_agent.update.slots import CURRENT, SlotStore
+
+    home = find_home(options.home_folder)
+    store = SlotStore(home)
+    for folder in sorted(home.slots.iterdir()):
+        installed = store.pointer(folder.name, CURRENT)
+        if installed is not None and name in {installed.model.model, folder.name}:
+            package = open_installed_version(store.version_folder(installed.model.digest), installed.model.digest)
+            return Chosen(package, options.variant or installed.variant)
+    raise click.ClickException(f"{name!r} is neither a path nor a model that is installed in {home.folder}")
+
+
+def _trusted_keys(options: Options) -> "Mapping[str, PublicKey]":
+    from contract.files import read_bounded
+    from contract.signing import KEY_MAX_BYTES, public_key_from_bytes
+    from edge_agent.home import Home
+    from edge_agent.trust_store import TrustStore
+
+    trusted = TrustStore(Home(options.home_folder.expanduser().absolute()).trust).keys()
+    return {**trusted, **dict(public_key_from_bytes(read_bounded(path, KEY_MAX_BYTES)) for path in options.keys)}
+
+
+def _first_that_runs(manifest: "Manifest") -> str:
+    from edge_agent.engine.runtimes import absence_reason
+
+    reasons = []
+    for name, variant in sorted(
+        manifest.variants.items(), key=lambda item: (item[1].precision != "float32", item[1].runtime != "onnx", item[0])
+    ):
+        reason = absence_reason(variant.runtime)
+        if reason is None:
+            return name
+        reasons.append(f"{name}: {reason}")
+    raise click.ClickException("no variant runs on this machine; " + "; ".join(reasons))
+
+
+def _check_golden(chosen: Chosen, as_json: bool) -> str:
+    """Print sample by sample, then the verdict; returns what failed."""
+    import msgspec
+
+    from edge_agent.engine.engine import open_engine
+    from edge_agent.engine.golden import check_golden, load_golden
+
+    manifest, name = chosen.package.manifest, chosen.variant
+    samples = load_golden(chosen.package.path_of(manifest.golden), manifest)
+    with open_engine(chosen.package, name) as engine:
+        result = check_golden(engine, samples, name, manifest.variants[name])
+        for index, sample in enumerate(samples if as_json else []):
+            here = {key: value.tolist() for key, value in engine.run(sample.inputs).items()}
+            desk = {key: value.tolist() for key, value in sample.outputs_by_variant[name].items()}
+            click.echo(msgspec.json.encode({"golden": index, "here": here, "desk": desk, "difference": result.differences[index]}))
+    verdict = {
+        "variant": name,
+        "samples": len(samples),
+        "max_difference": result.max_difference,
+        "tolerance": result.tolerance,
+        "passed": result.passed,
+    }
+    text = f"{name}: {len(samples)} golden samples, largest difference {result.max_difference:.3g}, allowed {result.tolerance:.3g}"
+    click.echo(msgspec.json.encode(verdict) if as_json else text)
+    return "" if result.passed else "this machine does not compute what the desk computed"
+
+
+def _predict_files(chosen: Chosen, inputs: tuple[Path, ...], output: Path | None, as_json: bool) -> str:
+    """Print or write one answer per sample; returns what failed."""
+    from contract.files import atomic_writer
+    from edge_agent.engine.engine import open_engine
+
+    with open_engine(chosen.package, chosen.variant) as engine:
+        if output is None:
+            return _answer_all(engine, chosen, inputs, lambda line: _print_line(line, as_json))
+        with atomic_writer(output) as file:
+            return _answer_all(engine, chosen, inputs, lambda line: file.write(_encode(line) + b"\n"))
+
+
+def _answer_all(engine: "Engine", chosen: Chosen, inputs: tuple[Path, ...], write: Any) -> str:  # noqa: ANN401  (a function of one line)
+    from edge_agent.engine.answers import answer_of
+    from edge_agent.engine.errors import InferenceError, InputError
+    from edge_agent.sources.batch import plan_batch
+    from edge_agent.sources.source import SourceDropped
+
+    batch = plan_batch(inputs, engine.spec)
+    failed = total = 0
+    with _progress(batch.file_count) as advance:
+        for index, item in batch.items():
+            advance(index)
+            total += 1
+            try:
+                if isinstance(item, SourceDropped):
+                    raise InputError(item.reason)  # noqa: TRY301  (one place where failures are told)
+                write({"input": item.name, "answer": answer_of(engine.predict(item.sample), chosen.package.manifest, chosen.variant)})
+            except (InputError, InferenceError) as error:
+                failed += 1
+                write({"input": item.name, "error": str(error)})
+    return f"{failed} of {total} samples got no answer" if failed else ""
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; gives a function that takes how many are done."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predict", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _encode(line: dict[str, Any]) -> bytes:
+    import msgspec
+
+    answer = line.get("answer")
+    fields = {"input": line["input"], "error": line["error"]} if answer is None else {"input": line["input"], **msgspec.to_builtins(answer)}
+    return msgspec.json.encode(fields)
+
+
+def _print_line(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(_encode(line))
+    elif "error" in line:
+        click.echo(f"{line['input']}: {line['error']}", err=True)
+    else:
+        answer = line["answer"]
+        mark = "" if answer.accepted else "  (below its threshold)"
+        click.echo(f"{line['input']}: {answer.label}  {answer.score:.1%}{mark}")
