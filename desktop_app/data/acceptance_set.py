@@ -100,10 +100,19 @@ def freeze_acceptance(project: Project, *, count: int = 100, seed: int = 0) -> F
     Raises:
         VersionError: one is frozen already, or too few samples would remain to train with.
     """
-    if find_acceptance(project) is not None:
-        raise VersionError(
-            "the acceptance set is frozen already", "It stays as it is for the life of the model, so that scores can be compared."
-        )
+    with project.transaction() as db:
+        if find_acceptance(project) is not None:
+            advice = "It stays as it is for the life of the model, so that scores can be compared."
+            raise VersionError("the acceptance set is frozen already", advice)
+        frozen = _choose(project, count, seed)
+        write_atomic(acceptance_path(project), encode(frozen), mode=0o444)
+        groups = [(sample.group,) for sample in frozen.samples]
+        db.conn.executemany("UPDATE samples SET split = 'acceptance' WHERE group_key = ?", groups)
+    return frozen
+
+
+def _choose(project: Project, count: int, seed: int) -> FrozenAcceptance:
+    """Draw the samples from what the catalogue holds now."""
     pool = _pool(project)
     members = [Member(sample.group, sample.label) for sample in pool]
     drawn = draw_stratified(members, count, seed=seed, purpose="acceptance", keep=MIN_LEFT_PER_CLASS)
@@ -111,12 +120,7 @@ def freeze_acceptance(project: Project, *, count: int = 100, seed: int = 0) -> F
     _check_choice(pool, chosen, count)
     labels = tuple(sorted({sample.label for sample in pool}))
     samples = tuple(AcceptanceSample(s.sha256, s.label, s.group, s.occurrence) for s in chosen)
-    frozen = FrozenAcceptance(1, project.task, utc_now(), seed, labels, label_set_digest(labels), samples)
-    with project.transaction() as db:
-        write_atomic(acceptance_path(project), encode(frozen), mode=0o444)
-        marks = [(sample.group,) for sample in samples]
-        db.conn.executemany("UPDATE samples SET split = 'acceptance' WHERE group_key = ?", marks)
-    return frozen
+    return FrozenAcceptance(1, project.task, utc_now(), seed, labels, label_set_digest(labels), samples)
 
 
 def _pool(project: Project) -> list[_Candidate]:

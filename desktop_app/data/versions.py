@@ -93,10 +93,10 @@ def freeze_version(project: Project, *, seed: int = 0, shares: tuple[float, floa
         VersionError: the shares are not valid, or there are too few samples or classes.
     """
     _check_shares(shares)
-    document = _build(project, seed, shares)
-    data = encode(document)
-    digest = sha256_of(data)
     with project.transaction() as db:
+        document = _build(project, seed, shares)
+        data = encode(document)
+        digest = sha256_of(data)
         found = db.conn.execute("SELECT number FROM versions WHERE digest = ?", [digest]).fetchone()
         number = int(found[0] if found else db.conn.execute("SELECT coalesce(max(number), 0) + 1 FROM versions").fetchone()[0])
         if not found:

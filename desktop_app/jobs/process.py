@@ -21,6 +21,7 @@ from desktop_app.jobs.requests import Job, job_name
 
 CANCEL_GRACE_S = 0.5
 EXIT_GRACE_S = 10.0
+LAST_WORDS_S = 2.0
 LOG_MAX_LINES = 400
 LINE_MAX_BYTES = 64 << 20
 _DECODER = msgspec.json.Decoder(AnyEvent)
@@ -72,7 +73,7 @@ class JobProcess:
         for _ in self:
             pass
         for thread in self._threads:
-            thread.join()
+            thread.join(LAST_WORDS_S)  # a process that left the group may hold a pipe open; nobody waits for it
         if self._outcome is None:
             raise RuntimeError("a job's events ended without an outcome")
         return self._outcome

@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from desktop_app.data.formats.image_files import UnusableImageError, read_image_file
 from desktop_app.data.formats.source import Format, ImportOptions, KnownColumns, OpenedSource, Refused, Taken
 from desktop_app.data.plain_names import plain_name, plain_path
@@ -50,12 +52,17 @@ def open_source(path: Path, options: ImportOptions, known: KnownColumns, report:
     """Look through the folder and prepare to read its files.
 
     Raises:
-        SourceError: `path` is no folder, or can not be listed.
+        SourceError: `path` is no folder, can not be listed, or options were given that are for tables.
     """
-    del options, known
+    del known
+    if options != ImportOptions():
+        raise SourceError(
+            f"{', '.join(msgspec.to_builtins(options))}: options for tables, but {plain_name(path.name)!r} is a folder of images"
+        )
     if not path.is_dir():
         raise SourceError(f"{path.name!r} is no folder; an image folder has one subfolder per class")
     root = path.resolve()
+    report.progress(0, 0, "files", "looking through the folder")
     files, refused = scan(root, report)
     notes = _notes(files)
     return OpenedSource(len(files) + len(refused), "files", _read_all(files, refused), "folder", notes=notes)

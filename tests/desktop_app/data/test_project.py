@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -6,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.data.catalogue import count_samples, list_samples
+from desktop_app.data.acceptance_set import find_acceptance
+from desktop_app.data.catalogue import count_samples, list_samples, undo
 from desktop_app.data.loading import load_image
 from desktop_app.data.project import Project, create_project, open_project, remove_empty_project
+from desktop_app.data.versions import freeze_version, load_version
 from desktop_app.errors import DataError, ProjectError
 
 
@@ -147,3 +150,20 @@ def test_only_an_empty_project_is_removed_and_foreign_files_stay(tmp_path: Path,
     (folder / "mine.txt").write_text("keep me")
     assert remove_empty_project(folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def test_a_project_of_schema_version_1_still_opens_whole(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(GOLDEN / "studio_project_1", tmp_path / "old"))
+    with contextlib.closing(sqlite3.connect(folder / "catalogue.sqlite")) as connection:
+        connection.executescript((folder / "catalogue.sql").read_text(encoding="utf-8"))
+    with open_project(folder) as opened:
+        version = load_version(opened)
+        acceptance = find_acceptance(opened)
+        assert opened.name == "an old project"
+        assert acceptance is not None
+        assert (len(version.samples), len(acceptance.samples), version.target) == (34, 6, "kind")
+        assert undo(opened) == "label 1 sample as 'yes'"
+        assert freeze_version(opened).number == 2

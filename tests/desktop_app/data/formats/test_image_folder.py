@@ -122,6 +122,11 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         image_folder.open_source(tmp_path / "a.png", ImportOptions(), KnownColumns(), SilentReport())
 
 
+def test_options_for_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="target: options for tables"):
+        image_folder.open_source(tmp_path, ImportOptions(target="kind"), KnownColumns(), SilentReport())
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that another user may enter, which pytest's own is not."""
