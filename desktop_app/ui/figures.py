@@ -1,6 +1,7 @@
 """Numbers as people read them: thousands with a thin space, always with their unit."""
 
 import datetime
+import unicodedata
 
 NONE = "–"
 _THIN = "\u202f"
@@ -67,5 +68,5 @@ def local_time(iso: str) -> str:
 
 def one_line(text: str, limit: int = 200) -> str:
     """Text from outside on one line: control characters become visible, what is too long ends in `…`."""
-    shown = "".join(c if c.isprintable() else "\N{SYMBOL FOR NEWLINE}" if c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    shown = "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else "\N{SYMBOL FOR NEWLINE}" if c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -85,6 +85,9 @@ def _buttons(t: Theme) -> str:
     QPushButton[role="quiet"]:hover {{ background: {t.track}; }}
     QPushButton[role="quiet"]:focus {{ border: 2px solid {t.accent}; padding: 0 7px; }}
     QPushButton[role="quiet"]:disabled {{ background: transparent; color: {t.muted}; }}
+    QPushButton[role="icon"] {{ background: transparent; border: 1px solid transparent; padding: 0 5px; min-height: 20px; max-height: 20px; }}
+    QPushButton[role="icon"]:hover {{ background: {t.track}; }}
+    QPushButton[role="icon"]:focus {{ border: 1px solid {t.accent}; }}
     QPushButton[role="toast"] {{ background: transparent; border: none; color: {t.surface}; font-weight: 600; text-decoration: underline; }}
     QPushButton[role="page-link"] {{ background: transparent; border: 1px solid transparent; text-align: left; padding: 0 10px; min-height: 28px; }}
     QPushButton[role="page-link"]:hover {{ background: {t.track}; }}

@@ -22,6 +22,7 @@ class TitleRow(QWidget):
         self._shown: tuple[ChipContent, ...] = ()
         self._chips = QHBoxLayout()
         self._chips.setSpacing(6)
+        self.setFixedHeight(34)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(SPACE_S)

@@ -103,6 +103,7 @@ class StudioWindow(QMainWindow):
         page = self.pages[key]
         self.rail.check(key)
         self.stack.setCurrentWidget(page)
+        page.setFocus()
         if page.is_stale:
             page.is_stale = False
             page.refresh()

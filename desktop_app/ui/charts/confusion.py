@@ -64,7 +64,7 @@ class ConfusionView(QWidget):
     def _field(self) -> QRectF:
         metrics = QFontMetricsF(studio_font(QFont.Weight.Normal, TYPE_SMALL))
         widest = max(metrics.horizontalAdvance(figures.one_line(name)) for name in self.labels)
-        left = min(widest, self.width() * _LABEL_SHARE) + 30
+        left = min(widest, self.width() * _LABEL_SHARE) + 36
         fits = widest + 6 <= (self.width() - left) / len(self.labels)
         bottom = metrics.height() + 28 if fits else min(widest, self.height() * _LABEL_SHARE) + 30
         return QRectF(left, 2, max(10.0, self.width() - left - 4), max(10.0, self.height() - bottom))
@@ -99,7 +99,7 @@ class ConfusionView(QWidget):
         for index, name in enumerate(self.labels):
             if index % every:
                 continue
-            row = QRectF(26, field.y() + index * height, field.x() - 34, height)
+            row = QRectF(20, field.y() + index * height, field.x() - 27, height)
             shown = metrics.elidedText(figures.one_line(name), Qt.TextElideMode.ElideRight, row.width())
             painter.drawText(row, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), shown)
             self._draw_column_name(painter, field, index, is_upright=is_upright)

@@ -1,12 +1,15 @@
 """Curves over epochs or minutes: learning curves, an optional band around each; the line's end bears its name."""
 
+import math
 from dataclasses import dataclass
 
 import pyqtgraph
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QResizeEvent
 
 from desktop_app.ui.charts.plot import SYMBOLS, Plot, pen, series_colour
-from desktop_app.ui.tokens import Theme
+from desktop_app.ui.fonts import studio_font
+from desktop_app.ui.tokens import TYPE_SMALL, Theme
 from desktop_app.ui.translations.text import Text
 
 
@@ -63,8 +66,22 @@ class CurvesPlot(Plot):
         room = max((high - low) * 0.12, 0.5)
         first = min((curve.x[0] for curve in curves), default=0.0)
         span = max(self._last_x - first, 1.0)
-        self.item.setXRange(first - span * 0.03, first + span * 1.16, padding=0)
+        room_right = self._name_room(curves)
+        self.item.setXRange(first - span * 0.03, first + span * (1 + room_right), padding=0)
+        self.item.getAxis("bottom").setTickSpacing(_whole_step(span), _whole_step(span))
         self.item.setYRange(low - room, high + room, padding=0)
+
+    def _name_room(self, curves: list[Curve]) -> float:
+        """Share of the x axis that the longest name needs to the right of the curves."""
+        metrics = QFontMetricsF(studio_font(QFont.Weight.Normal, TYPE_SMALL))
+        longest = max((metrics.horizontalAdvance(str(curve.name)) for curve in curves), default=0.0) + 18
+        width = max(self.item.getViewBox().width(), longest * 2)
+        return float(longest / (width - longest))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep room for the names at the new width."""
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self, self.render_again)
 
     def _name_ends(self, curves: list[Curve], theme: Theme) -> None:
         ends = sorted(curves, key=lambda curve: curve.y[-1])
@@ -75,3 +92,10 @@ class CurvesPlot(Plot):
             item = self.label_at(str(curve.name), theme.text, (0, 0.5))
             self.item.addItem(item)
             item.setPos(curve.x[-1] + (self.item.viewRange()[0][1] - self.item.viewRange()[0][0]) * 0.015, at)
+
+
+def _whole_step(span: float) -> float:
+    """A step of whole numbers that gives about six ticks."""
+    wished = max(1.0, span / 6)
+    power = 10 ** int(math.log10(wished))
+    return float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= wished))

@@ -66,7 +66,8 @@ class ParetoPlot(Plot):
         latencies = [b.latency_ms for b in self.bubbles]
         accuracies = [b.accuracy for b in self.bubbles]
         spread = max(max(accuracies) - min(accuracies), 0.4)
-        self.item.setXRange(0, max(latencies) * 1.18, padding=0)
+        room = max(max(latencies) - min(latencies), max(latencies) * 0.2) * 0.6
+        self.item.setXRange(max(0.0, min(latencies) - room), max(latencies) + room, padding=0)
         self.item.setYRange(min(accuracies) - spread * 0.3, max(accuracies) + spread * 0.3, padding=0)
 
     def diameter(self, bubble: Bubble) -> float:

@@ -20,7 +20,7 @@ from desktop_app.ui.pages.import_report import ImportReportCard, report_sentence
 from desktop_app.ui.pages.inspector import Inspector, split_name
 from desktop_app.ui.pages.page import Page
 from desktop_app.ui.pages.sample_table import SampleTable
-from desktop_app.ui.questions.filters import parse_filter, with_word
+from desktop_app.ui.questions.filters import NO_SPLIT, parse_filter, with_word
 from desktop_app.ui.questions.holdings import Holdings, read_holdings
 from desktop_app.ui.studio import Studio
 from desktop_app.ui.tokens import SPACE_M
@@ -32,7 +32,7 @@ from desktop_app.ui.widgets.layouts import boxed, column, row, scrolled
 from desktop_app.ui.widgets.states import EmptyState, Notice
 from desktop_app.ui.workspace import IMPORTS, SAMPLES, VERSIONS
 
-SIDE_WIDTH = 204
+SIDE_WIDTH = 212
 
 
 class DataPage(Page):
@@ -129,7 +129,7 @@ class DataPage(Page):
         self._show_chips(holdings)
         self.classes.set(tuple(Bar(name, name, count) for name, count in holdings.classes))
         total = sum(count for _, count in holdings.splits)
-        self.splits.set(tuple(Bar(name, str(split_name(name)), count) for name, count in holdings.splits), total)
+        self.splits.set(tuple(Bar(name or NO_SPLIT, str(split_name(name)), count) for name, count in holdings.splits), total)
         self.inspector.set_labels([name for name, _ in holdings.classes])
         self.freeze_card.show_acceptance(holdings.acceptance, sum(count for _, count in holdings.classes))
         self.views.setCurrentWidget(self.table if holdings.task.startswith("tabular") else self.grid)
@@ -163,7 +163,7 @@ class DataPage(Page):
             return
         self.error.clear()
         self.classes.choose(query.label or "")
-        self.splits.choose(query.split if query.split is not None else "")
+        self.splits.choose(NO_SPLIT if query.split == "" else query.split or "")
         if query != self.model.query:
             self.model.show(query)
 

@@ -1,5 +1,6 @@
 """How a dataset version is frozen: seed, shares, and the acceptance set that is set apart first."""
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSpinBox
 
 from desktop_app.jobs.requests import AcceptanceJob, FreezeJob
@@ -18,7 +19,8 @@ def spin(name: Text, value: int, low: int, high: int, suffix: str = "") -> QSpin
     made.setRange(low, high)
     made.setValue(value)
     made.setSuffix(suffix)
-    made.setMinimumWidth(74)
+    made.setFixedWidth(78)
+    made.setAlignment(Qt.AlignmentFlag.AlignRight)
     say(made, name, "setAccessibleName")
     return made
 

@@ -12,7 +12,7 @@ from desktop_app.jobs.requests import ImportJob
 from desktop_app.ui import figures
 from desktop_app.ui.icons import dress_label
 from desktop_app.ui.job_runner import JobHandle
-from desktop_app.ui.language import show
+from desktop_app.ui.language import say, show
 from desktop_app.ui.pages.import_card import ImportCard, ImportWish
 from desktop_app.ui.pages.page import Page
 from desktop_app.ui.questions.holdings import Holdings, read_holdings
@@ -26,6 +26,7 @@ from desktop_app.ui.widgets.cards import Card
 from desktop_app.ui.widgets.drop_zone import DropZone
 from desktop_app.ui.widgets.labels import ElidedLabel, label
 from desktop_app.ui.widgets.layouts import boxed, column, emptied, row
+from desktop_app.ui.widgets.states import SENTENCE_WIDTH
 from desktop_app.ui.workspace import EVERYTHING, IMPORTS, SAMPLES, Trouble
 
 
@@ -113,7 +114,7 @@ class HomePage(Page):
 
     def __init__(self, studio: Studio) -> None:
         self.open_button = button(Text("Open project…"), "folder-open", "", self.choose_project)
-        self.primary = button(Text("Choose a folder…"), "folder-open", "primary", self.act)
+        self.primary = button(Text("Choose a folder…"), "arrow-right", "primary", self.act)
         super().__init__(studio, (self.open_button, self.primary))
         self._holdings: Holdings | None = None
         self._after_import: Callable[[], object] | None = None
@@ -143,16 +144,14 @@ class HomePage(Page):
         self.holds.add(self.step)
 
     def _lower(self) -> QVBoxLayout:
-        self._fill_zone()
         self.sample_button = button(Text("Try the sample project"), "sparkle", "", self.open_sample)
-        sample = Card(Text("No data at hand?"))
-        sample.add(label(Text("1 797 handwritten digits that scikit-learn ships, imported as PNG files."), "muted", wrap=True))
-        sample.add(row(self.sample_button, None))
+        say(self.sample_button, Text("1 797 handwritten digits that scikit-learn ships, imported as PNG files."), "setToolTip")
+        self._fill_zone()
         recent = Card(Text("Recent projects"))
         self.recent.setSpacing(4)
         recent.add(self.recent)
         recent.body.addStretch(1)
-        side = boxed(column(sample, recent))
+        side = boxed(column(recent))
         side.setFixedWidth(330)
         line = row(column(self.zone, self.import_card), side, space=SPACE_M)
         line.setStretch(0, 1)
@@ -165,18 +164,17 @@ class HomePage(Page):
         headline = label(Text("Drop a folder or a CSV table here"), "headline")
         sentence = label(Text("Images in one subfolder per class, or a table whose first line names the columns. Nothing leaves this computer."), "muted")
         sentence.setWordWrap(True)
-        sentence.setMaximumWidth(430)
-        sentence.setMinimumWidth(320)
-        self.folder_button = button(Text("Choose a folder…"), "folder-open", "", self.choose_folder)
+        sentence.setFixedWidth(SENTENCE_WIDTH)
         self.table_button = button(Text("Choose a CSV…"), "table", "", self.choose_table)
         box = QVBoxLayout(self.zone)
         box.setSpacing(SPACE_S)
         box.addStretch(1)
         for part in (mark, headline, sentence):
             part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            box.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
+            box.addLayout(row(None, part, None))
         box.addSpacing(SPACE_S)
-        box.addLayout(row(None, self.folder_button, self.table_button, None))
+        self.folder_button = button(Text("Choose a folder…"), "folder-open", "", self.choose_folder)
+        box.addLayout(row(None, self.folder_button, self.table_button, self.sample_button, None))
         box.addStretch(1)
 
     # what is shown
@@ -199,6 +197,8 @@ class HomePage(Page):
             return
         holdings = self._holdings
         self.holds.setVisible(holdings is not None)
+        self.folder_button.setVisible(holdings is not None)
+        self.sample_button.setVisible(holdings is None)
         self._list_recent()
         if holdings is None:
             self.header.set_chips([(Text("no project open"), "neutral")])

@@ -23,7 +23,7 @@ from desktop_app.ui.widgets.labels import ElidedLabel, chip, label, set_tone
 from desktop_app.ui.widgets.layouts import boxed, column, emptied, row, scrolled
 from desktop_app.ui.widgets.picture import Picture
 from desktop_app.ui.widgets.states import EmptyState
-from desktop_app.ui.workspace import SAMPLES, VERSIONS
+from desktop_app.ui.workspace import SAMPLES, VERSIONS, Trouble
 
 KEYS = "1234567890"
 STRIP_HEIGHT = 136
@@ -50,6 +50,14 @@ def first_pile(holdings: Holdings) -> int:
     return next(at for at, size in enumerate(sizes) if size)
 
 
+def keys_for(labels: tuple[str, ...]) -> dict[str, str]:
+    """A key per class: a class that is called like a digit gets that digit, the others what is left, from 1 on."""
+    own = {name: name for name in labels if name in KEYS and len(name) == 1}
+    left = [key for key in KEYS if key not in own.values()]
+    others = [name for name in labels if name not in own]
+    return {**own, **dict(zip(others, left, strict=False))}
+
+
 class LabelPage(Page):
     """The list that is gone through stays as it was read, so that the arrows lead back."""
 
@@ -65,6 +73,7 @@ class LabelPage(Page):
         super().__init__(studio, (self.undo_button, self.exclude_button, self.primary))
         self._holdings: Holdings | None = None
         self._labels: tuple[str, ...] = ()
+        self._keys: dict[str, str] = {}
         self._wanted_row = 0
         self._own_changes = 0
         self.model = SampleModel(studio.workspace)
@@ -121,8 +130,8 @@ class LabelPage(Page):
         self.new_class.returnPressed.connect(self._label_new)
         self.model.loaded.connect(lambda count: self.move_to(min(self._wanted_row, count - 1)))
         self.strip.chosen.connect(lambda _samples: self._show_sample())
-        for at, key in enumerate(KEYS):
-            self._shortcut(key, lambda at=at: self._label_by_key(at))
+        for key in KEYS:
+            self._shortcut(key, lambda key=key: self._label_by_key(key))
         for key, act in (("Left", lambda: self.step(-1)), ("Right", lambda: self.step(1)), ("A", lambda: self.step(-1)), ("D", lambda: self.step(1))):
             self._shortcut(key, act)
         for key, method in (("Space", self.accept_prediction), ("X", self.exclude), ("Ctrl+Z", self.undo)):
@@ -187,8 +196,9 @@ class LabelPage(Page):
         self._labels = labels
         emptied(self.classes)
         self.class_buttons = {}
-        for at, name in enumerate(labels):
-            made = QPushButton(self._class_text(at, name))
+        self._keys = keys_for(labels)
+        for name in labels:
+            made = QPushButton(self._class_text(name))
             made.setProperty("role", "choice")
             made.setCheckable(True)
             made.setAccessibleName(figures.one_line(name, 60))
@@ -196,10 +206,8 @@ class LabelPage(Page):
             self.classes.addWidget(made)
             self.class_buttons[name] = made
 
-    @staticmethod
-    def _class_text(at: int, name: str) -> str:
-        key = KEYS[at] if at < len(KEYS) else " "
-        return f"{key}    {figures.one_line(name, 24)}".replace("&", "&&")
+    def _class_text(self, name: str) -> str:
+        return f"{self._keys.get(name, ' ')}    {figures.one_line(name, 24)}".replace("&", "&&")
 
     def _show_pile(self, index: int) -> None:
         self.pile.setCurrentIndex(index)
@@ -265,9 +273,11 @@ class LabelPage(Page):
         if self.current is not None and self.current.predicted:
             self.label_as(self.current.predicted)
 
-    def _label_by_key(self, at: int) -> None:
-        if at < len(self._labels):
-            self.label_as(self._labels[at])
+    def _label_by_key(self, key: str) -> None:
+        for name, own in self._keys.items():
+            if own == key:
+                self.label_as(name)
+                return
 
     def _label_new(self) -> None:
         if name := self.new_class.text().strip():
@@ -295,7 +305,13 @@ class LabelPage(Page):
 
     def _change(self, operation: object) -> None:
         self._own_changes += 1
-        self.studio.workspace.change(self, operation, frozenset({SAMPLES}), None, self.tell_trouble)  # type: ignore[arg-type]
+        self.studio.workspace.change(self, operation, frozenset({SAMPLES}), None, self._tell_refused)  # type: ignore[arg-type]
+
+    def _tell_refused(self, trouble: Trouble) -> None:
+        """A change was refused: show what the project really holds."""
+        self._own_changes = 0
+        self.tell_trouble(trouble)
+        self.refresh()
 
     def undo(self) -> None:
         """Take back the last change and show its sample again."""
@@ -306,4 +322,4 @@ class LabelPage(Page):
             self.model.refresh()
 
         self._own_changes += 1
-        self.studio.workspace.change(self, undo, frozenset({SAMPLES}), done, self.tell_trouble)
+        self.studio.workspace.change(self, undo, frozenset({SAMPLES}), done, self._tell_refused)

@@ -33,6 +33,7 @@ class Page(QWidget):
         super().__init__()
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.studio = studio
         self.is_stale = True
         self.header = TitleRow(self.title, actions)

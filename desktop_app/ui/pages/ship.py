@@ -46,7 +46,7 @@ VARIANT_COLUMNS = (
 PACKAGE_COLUMNS = (Column(Text("Package"), stretch=True), Column(Text("Size"), is_number=True))
 SLIDER_STEPS_PER_POINT = 10
 SLIDER_MAX_POINTS = 5
-SIDE_WIDTH = 286
+SIDE_WIDTH = 300
 CONVERT, BUILD, PUBLISH = "convert", "build", "publish"
 PROPER_NAMES = {"onnx": "ONNX", "litert": "LiteRT", "dynamic": "dynamic"}
 
@@ -129,6 +129,7 @@ class ShipPage(Page):
         left = column(self.variants_card, self.chart_card)
         left.setStretch(1, 1)
         side = boxed(column(self._gate_card(), self._package_card(), self.keys, self._proof_card(), self._flipped_card(), None, space=SPACE_M))
+        side.layout().setContentsMargins(0, 0, 10, 0)  # type: ignore[union-attr]
         area = scrolled(side)
         area.setFixedWidth(SIDE_WIDTH)
         both = row(left, area, space=SPACE_M)

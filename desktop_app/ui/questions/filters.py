@@ -10,6 +10,7 @@ from desktop_app.errors import DataError
 
 KEYS = ("label", "split", "is", "sort")
 STATES = {"unlabelled": {"labelled": False}, "labelled": {"labelled": True}, "excluded": {"excluded": True}, "queued": {"queued": True}, "conflict": {"conflict": True}}
+NO_SPLIT = "none"
 ORDERS = ("name", "newest", "score")
 
 
@@ -37,7 +38,7 @@ def parse_filter(line: str) -> SampleQuery:
 
 def _field(key: str, value: str) -> dict[str, object]:
     if key in {"label", "split"}:
-        return {key: value}
+        return {key: "" if (key, value) == ("split", NO_SPLIT) else value}
     if key == "sort":
         if value not in ORDERS:
             raise DataError(_unknown("order", value, ORDERS))

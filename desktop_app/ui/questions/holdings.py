@@ -27,6 +27,7 @@ class Holdings:
     runs: tuple[Run, ...]
     packages: tuple[str, ...]
     blob_bytes: int
+    unfrozen: int
 
     @property
     def newest_version(self) -> VersionSummary | None:
@@ -41,8 +42,8 @@ class Holdings:
 
     @property
     def has_unfrozen_edits(self) -> bool:
-        """Whether labelled samples are in no split: the newest version does not hold them."""
-        return bool(self.versions) and any(split == "" and count for split, count in self.splits)
+        """Whether the newest version lacks labelled samples."""
+        return bool(self.versions) and self.unfrozen > 0
 
 
 def read_holdings(project: Project) -> Holdings:
@@ -63,5 +64,6 @@ def read_holdings(project: Project) -> Holdings:
         versions=tuple(list_versions(project)),
         runs=tuple(list_runs(project)),
         packages=tuple(sorted(path.name for path in (project.folder / "packages").glob("*.eyelet"))),
+        unfrozen=count_samples(project, SampleQuery(labelled=True, split="", excluded=False)),
         blob_bytes=int(project.db.execute("SELECT coalesce(sum(size_bytes), 0) FROM samples").fetchone()[0]),
     )

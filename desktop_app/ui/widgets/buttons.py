@@ -36,11 +36,10 @@ def rename_button(made: QPushButton, text: Text) -> None:
 def icon_button(name: Text, icon_name: str, on_click: Callable[[], object]) -> QPushButton:
     """A quiet button that shows an icon only; its name is the tooltip and what screen readers say."""
     made = QPushButton()
-    made.setProperty("role", "quiet")
+    made.setProperty("role", "icon")
     say(made, name, "setToolTip")
     say(made, name, "setAccessibleName")
     dress_button(made, icon_name)
-    made.setFixedWidth(32)
     made.clicked.connect(lambda _checked=False: on_click())
     return made
 

@@ -12,15 +12,34 @@ from desktop_app.ui.widgets.layouts import row
 
 def label(text: Text | str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """A plain-text label; `role` picks its type in the style sheet."""
-    made = QLabel()
+    made = WrappedLabel() if wrap else QLabel()
     made.setTextFormat(Qt.TextFormat.PlainText)
     if role:
         made.setProperty("role", role)
-    if wrap:
-        made.setWordWrap(True)
-        made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     show(made, text)
     return made
+
+
+class WrappedLabel(QLabel):
+    """Text on several lines, always as tall as its lines at the width it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def setText(self, text: str) -> None:
+        """Show `text` and be as tall as it needs."""
+        super().setText(text)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Be as tall as the text needs at the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setFixedHeight(max(self.heightForWidth(self.width()), self.fontMetrics().height()))
 
 
 class ElidedLabel(QLabel):

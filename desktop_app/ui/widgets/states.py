@@ -14,6 +14,8 @@ from desktop_app.ui.widgets.buttons import button
 from desktop_app.ui.widgets.labels import label
 from desktop_app.ui.widgets.layouts import row
 
+SENTENCE_WIDTH = 440
+
 
 class EmptyState(QWidget):
     """An icon, one sentence on what belongs here, and the button that brings it."""
@@ -25,14 +27,13 @@ class EmptyState(QWidget):
         self.headline = label(headline, "headline")
         self.sentence = label(sentence, "muted")
         self.sentence.setWordWrap(True)
-        self.sentence.setMaximumWidth(460)
-        self.sentence.setMinimumWidth(320)
+        self.sentence.setFixedWidth(SENTENCE_WIDTH)
         box = QVBoxLayout(self)
         box.setSpacing(SPACE_S)
         box.addStretch(2)
         for part in (self._icon, self.headline, self.sentence):
             part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            box.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
+            box.addLayout(row(None, part, None))
         if action is not None:
             box.addSpacing(SPACE_M)
             box.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)
