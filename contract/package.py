@@ -229,6 +229,8 @@ def _check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int) -> None:
             raise PackageError(f"{info.filename} is a link or a device; a package holds plain files only")
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1 or info.file_size != info.compress_size:
             raise PackageError(f"{info.filename} is compressed or encrypted; entries of a package are stored as they are")
+        if not 0 <= info.header_offset < archive_bytes:
+            raise PackageError(f"{info.filename} lies outside the archive: its directory is broken")
         if info.file_size > archive_bytes:
             raise PackageError(f"{info.filename} claims {info.file_size} bytes, more than the whole archive has")
 
