@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contract.application import Sink
+from edge_agent.sinks.callback import register_callback
+from edge_agent.sinks.sink import Record, SinkError
+from edge_agent.sinks.table import SINKS, open_sink
+from edge_agent.sources.source import SourceError
+
+RECORD = Record("2026-01-01T00:00:00.000Z", "a.png", "red", 0.9, True, [0.9, 0.1], 0.2, "digits", 1, "onnx-float32", "colours")
+
+
+def test_records_are_appended_line_by_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        sink = open_sink(Sink("jsonl", {"path": "out/predictions.jsonl"}), tmp_path)
+        sink.write(RECORD)
+        sink.close()
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["red", "red"]
+
+
+def test_files_rotate_by_size_and_in_the_order_of_numbers(tmp_path: Path) -> None:
+    sink = open_sink(Sink("jsonl", {"path": "p.jsonl", "max_bytes": 1024, "keep": 11}), tmp_path)
+    for number in range(80):
+        sink.write(msgspec.structs.replace(RECORD, version=number))
+    sink.close()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"p.jsonl", *(f"p.jsonl.{number}" for number in range(1, 12))}
+    assert all(path.stat().st_size <= 1024 for path in tmp_path.iterdir())
+    order = [tmp_path / f"p.jsonl.{number}" for number in range(11, 0, -1)] + [tmp_path / "p.jsonl"]
+    versions = [json.loads(line)["version"] for path in order for line in path.read_text().splitlines()]
+    assert versions == sorted(versions)
+    assert versions[-1] == 79
+
+
+def test_a_sink_that_can_not_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkError, match="can not be written"):
+        open_sink(Sink("jsonl", {"path": "file/p.jsonl"}), tmp_path)
+
+
+def test_a_callback_must_be_registered_by_the_devices_own_program(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"no callback named 'os\.system'"):
+        open_sink(Sink("callback", {"name": "os.system"}), tmp_path)
+    taken: list[Record] = []
+    register_callback("lamp", taken.append)
+    open_sink(Sink("callback", {"name": "lamp"}), tmp_path).write(RECORD)
+    assert taken == [RECORD]
+    register_callback("broken", lambda _: 1 / 0)
+    with pytest.raises(SinkError, match="the callback broken failed"):
+        open_sink(Sink("callback", {"name": "broken"}), tmp_path).write(RECORD)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (Sink("webhook"), "'webhook' is not supported by this agent version; it knows jsonl, callback"),
+        (Sink("jsonl", {"file": "x"}), "known are path, max_bytes, keep"),
+    ],
+)
+def test_an_unknown_kind_or_option_is_refused(tmp_path: Path, document: Sink, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        open_sink(document, tmp_path)
+
+
+def test_the_table_lists_every_module_of_the_folder() -> None:
+    folder = Path(__file__).parents[3] / "edge_agent" / "sinks"
+    kinds = {path.stem for path in folder.glob("*.py") if "def open_sink(options" in path.read_text(encoding="utf-8")}
+    assert {kind.open_sink.__module__.rpartition(".")[2] for kind in SINKS.values()} == kinds
