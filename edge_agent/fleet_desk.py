@@ -4,7 +4,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -245,17 +244,3 @@ class FleetDesk:
             if not self._publish(message.channel, message.body):
                 return
             self._sent_upto, self._last_send = message.sequence, now
-
-
-def every(interval_s: Callable[[], float], act: Callable[[], None], name: str) -> "asyncio.Task[None]":
-    """A named task that calls `act` each `interval_s()` seconds; an error is logged and does not end it."""
-
-    async def run() -> None:
-        while True:
-            await asyncio.sleep(interval_s())
-            try:
-                act()
-            except Exception:
-                log.exception("%s failed", name)
-
-    return asyncio.create_task(run(), name=name)

@@ -272,7 +272,7 @@ class SlotRunner:
             last_known_good=self.state.last_known_good.model if self.state.last_known_good else None,
             variant=current.variant if current else "",
             update=report_of(update) if update else None,
-            measured=update.measured if update else (),
+            measured=update.measured if update and current and update.candidate.model == current.model else (),
             application=application.name if application else "",
             application_version=application.version if application else 0,
         )

@@ -17,7 +17,7 @@ from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
 from contract.states import FINAL_UPDATE_STATES
 from edge_agent import health, systemd
 from edge_agent.enrolment import Identity, load_identity
-from edge_agent.fleet_desk import Account, FleetDesk, every
+from edge_agent.fleet_desk import Account, FleetDesk
 from edge_agent.fleet_link import FleetLink, LinkAccount
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
 from edge_agent.home import Home
@@ -27,6 +27,7 @@ from edge_agent.inbox import take_inbox
 from edge_agent.listening import Listening
 from edge_agent.memory import Memory
 from edge_agent.outbox import Outbox
+from edge_agent.regular import every
 from edge_agent.settings import Settings
 from edge_agent.slot_runner import SlotRunner
 from edge_agent.update.journal import Journal
@@ -59,6 +60,7 @@ class Supervisor:
         self._uptime = health.Uptime()
         self._desk: FleetDesk | None = None
         self._device = ""
+        self._hardware_class = settings.hardware_class or hardware_class()
         self._sensors = health.Sensors(home.folder)
 
     # Life
@@ -135,7 +137,7 @@ class Supervisor:
 
     def _join_fleet(self, identity: Identity, memory: Memory) -> None:
         record = identity.record
-        self._device = record.device
+        self._device, self._hardware_class = record.device, record.hardware_class
         outbox = Outbox(self._home.outbox, max_bytes=self._settings.outbox_max_bytes)
         self._desk = FleetDesk(self._home, Account(identity, self.boot_id, agent_version()), memory, outbox, self)
         account = LinkAccount(
@@ -254,7 +256,7 @@ class Supervisor:
             boot_id=self.boot_id,
             at=utc_now(),
             agent_version=agent_version(),
-            hardware_class=self._settings.hardware_class or hardware_class(),
+            hardware_class=self._hardware_class,
             desired_revision_seen=revision_seen,
             slots={name: runner.reported() for name, runner in self._runners.items()},
             quarantine=tuple(sorted(self._tools.store.load_quarantine())),

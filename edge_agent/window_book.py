@@ -16,7 +16,7 @@ from edge_agent.update.records import Installed
 from edge_agent.worker.messages import WindowStats
 
 HISTORY_S = 600.0
-LAST_WORDS_S = 30.0
+LAST_WORDS_S = 120.0
 
 
 class Purpose(NamedTuple):
@@ -44,6 +44,7 @@ class WindowBook:
         self.purpose = Purpose()
         self._reference = reference
         self._clock = clock
+        self._begun = clock()
         self.pending: WindowStats | None = None
         self._history: deque[tuple[float, WindowStats]] = deque()
         self.total = Tally(Histogram.empty(LATENCY_BOUNDS_US), 0)
@@ -68,7 +69,8 @@ class WindowBook:
 
     def is_over(self) -> bool:
         """Whether nothing came for a while, so that a version that ended has said its last."""
-        return self.pending is None and (not self._history or self._history[-1][0] < self._clock() - LAST_WORDS_S)
+        last = self._history[-1][0] if self._history else self._begun
+        return self.pending is None and last < self._clock() - LAST_WORDS_S
 
     def take(self, boot_id: str, index: int) -> Window | None:
         """The window so far, and begin another; None where nothing was measured."""

@@ -129,7 +129,8 @@ class WorkerKeeper:
         if guard is not None:
             guard.cancel()
         if worker is not None and worker.returncode is None:
-            await worker.drain(1.0)
+            worker.flush()
+            await worker.stop(1.0)
         if self._drains:
             await asyncio.wait(self._drains, timeout=DRAIN_S)
 

@@ -299,15 +299,19 @@ def _restarted(slot: Slot, update: Update) -> Step:
     if Outcome.RESTARTED not in TABLE[state]:
         return _move(slot, update, _retry_or_give_up(update), FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")
     if state is TABLE[state][Outcome.RESTARTED] or state in {UpdateState.COMMITTING, UpdateState.ROLLING_BACK}:
-        return slot, (*_quarantine_of(slot, update), Work(update))
+        actions = _quarantine_of(slot, update)
+        return _quarantined(slot, actions), (*actions, Work(update))
     if TABLE[state][Outcome.RESTARTED] is UpdateState.ROLLING_BACK:
         return _move(slot, update, Outcome.RESTARTED, FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")
     return _move(slot, update, Outcome.RESTARTED, None, f"taken up again after the agent was ended in {state.value}")
 
 
 def _restarted_at_rest(slot: Slot) -> Step:
-    """A quarantine may have been lost between the journal's line and its own file."""
-    return slot, _quarantine_of(slot, slot.update) if slot.update else ()
+    """What the end of the update says of the quarantine may not have reached its file."""
+    if slot.update is None:
+        return slot, ()
+    actions = (*_quarantine_of(slot, slot.update), *_release_of(slot, slot.update))
+    return _quarantined(slot, actions), actions
 
 
 def _retry_or_give_up(update: Update) -> Outcome:
@@ -323,7 +327,7 @@ def _move(slot: Slot, update: Update, outcome: Outcome, reason: FailureReason | 
     moved = msgspec.structs.replace(update, state=state, attempt=attempt, reason=reason, detail=detail)
     slot = _installed_by(msgspec.structs.replace(slot, update=moved), update.state, moved)
     actions: tuple[Action, ...] = (Record(moved, update.state), *_quarantine_of(slot, moved), *_release_of(slot, moved))
-    slot = msgspec.structs.replace(slot, quarantine=_quarantine_after(slot.quarantine, actions))
+    slot = _quarantined(slot, actions)
     if moved.is_final:
         return _follow_up(slot, actions)
     slot, more = _consider(slot, moved)
@@ -373,7 +377,9 @@ def _release_of(slot: Slot, update: Update) -> tuple[Action, ...]:
     return tuple(Release(digest) for digest in update.wish.digests if digest in slot.quarantine)
 
 
-def _quarantine_after(quarantine: dict[str, Quarantined], actions: tuple[Action, ...]) -> dict[str, Quarantined]:
+def _quarantined(slot: Slot, actions: tuple[Action, ...]) -> Slot:
+    """The slot with the quarantine as the actions make it."""
     added = {action.digest: action.entry for action in actions if isinstance(action, Quarantine)}
     released = {action.digest for action in actions if isinstance(action, Release)}
-    return {digest: entry for digest, entry in {**quarantine, **added}.items() if digest not in released}
+    quarantine = {digest: entry for digest, entry in {**slot.quarantine, **added}.items() if digest not in released}
+    return msgspec.structs.replace(slot, quarantine=quarantine)

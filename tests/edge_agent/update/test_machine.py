@@ -1,0 +1,291 @@
+"""The update rules: the table, one example per way through it, and a kill in every state."""
+
+import msgspec
+import pytest
+
+from contract.states import FINAL_UPDATE_STATES, FailureReason, UpdateState
+from edge_agent.update.machine import (
+    MAX_ATTEMPTS,
+    TABLE,
+    Cancel,
+    DeadlinePassed,
+    Event,
+    Failed,
+    Outcome,
+    Quarantine,
+    Record,
+    Release,
+    Restarted,
+    Slot,
+    Succeeded,
+    Wished,
+    Work,
+    advance,
+    deadline_s,
+    version_to_boot,
+)
+from edge_agent.update.records import Update
+from tests.edge_agent.update.examples import digest_of, installed, running, wish
+
+S = UpdateState
+WORKING = [state for state in TABLE if state not in FINAL_UPDATE_STATES]
+BEFORE_ACTIVATION = [S.QUEUED, S.PREFLIGHT, S.DOWNLOADING, S.VERIFYING, S.STAGED, S.SELF_TESTING]
+ORDER = [*BEFORE_ACTIVATION, S.ACTIVATING, S.PROBATION, S.COMMITTING]
+
+
+def through(slot: Slot, *events: Event) -> Slot:
+    for event in events:
+        slot, _ = advance(slot, event)
+    return slot
+
+
+def arrive(state: UpdateState, slot: Slot | None = None, version: int = 2, revision: int = 5) -> Slot:
+    """A slot whose update to `version` has come to `state`."""
+    slot = through(slot or running(), Wished(wish(version, revision)))
+    if state is S.ROLLING_BACK:
+        return through(arrive(S.PROBATION, slot), Failed(S.PROBATION, FailureReason.PROBATION_ERRORS, "bad"))
+    for step in ORDER[: ORDER.index(state)]:
+        slot = through(slot, Succeeded(step, variant="onnx-float32" if step is S.SELF_TESTING else None))
+    assert slot.update is not None
+    assert slot.update.state is state
+    return slot
+
+
+def power_cut(slot: Slot) -> Slot:
+    """What the disk says after a cut: the wish that waited in memory is gone."""
+    return msgspec.structs.replace(slot, next=None)
+
+
+def state_of(slot: Slot) -> tuple[UpdateState, FailureReason | None]:
+    assert slot.update is not None
+    return slot.update.state, slot.update.reason
+
+
+def recorded(actions: tuple[object, ...]) -> list[UpdateState]:
+    return [action.update.state for action in actions if isinstance(action, Record)]
+
+
+def test_every_working_state_says_what_follows_success_failure_lateness_and_a_restart() -> None:
+    for state in WORKING:
+        assert {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.LATE} <= set(TABLE[state]), state
+        assert Outcome.RESTARTED in TABLE[state] or {Outcome.RETRIED, Outcome.GIVEN_UP} <= set(TABLE[state]), state
+        assert deadline_s(Update(state, wish(1, 1))) > 0
+    assert set(TABLE) == set(UpdateState) - {S.SHADOWING}
+    assert all(not TABLE[state] for state in FINAL_UPDATE_STATES)
+
+
+def test_a_good_version_goes_through_all_states_and_is_committed() -> None:
+    slot = through(arrive(S.COMMITTING), Succeeded(S.COMMITTING))
+    assert state_of(slot) == (S.DONE, None)
+    assert slot.current == slot.last_known_good == installed(2)
+
+
+def test_the_current_version_changes_on_activation_and_last_known_good_only_on_commit() -> None:
+    activating = arrive(S.ACTIVATING)
+    assert activating.current == installed(1)
+    probation = through(activating, Succeeded(S.ACTIVATING))
+    assert (probation.current, probation.last_known_good) == (installed(2), installed(1))
+
+
+def test_a_wish_for_what_runs_is_done_at_once() -> None:
+    slot, actions = advance(running(2), Wished(wish(2, 9)))
+    assert recorded(actions) == [S.DONE]
+    assert advance(slot, Wished(wish(2, 9)))[1] == ()
+
+
+def test_the_same_wish_again_changes_nothing() -> None:
+    slot = arrive(S.DOWNLOADING)
+    assert advance(slot, Wished(wish(2, 5))) == (slot, ())
+
+
+def test_a_newer_revision_of_the_same_version_is_taken_over_without_beginning_again() -> None:
+    slot, actions = advance(arrive(S.DOWNLOADING), Wished(wish(2, 6)))
+    assert state_of(slot) == (S.DOWNLOADING, None)
+    assert recorded(actions) == [S.DOWNLOADING]
+    assert slot.update is not None
+    assert slot.update.wish.revision == 6
+
+
+@pytest.mark.parametrize("state", BEFORE_ACTIVATION)
+def test_superseded_in_each_state_before_activation(state: UpdateState) -> None:
+    slot, actions = advance(arrive(state), Wished(wish(3, 6)))
+    assert isinstance(actions[0], Cancel)
+    assert recorded(actions) == [S.FAILED, S.QUEUED]
+    assert state_of(slot) == (S.QUEUED, None)
+    assert slot.current == installed(1)
+
+
+def test_going_back_to_the_version_before_while_in_probation_rolls_back_at_once() -> None:
+    slot, actions = advance(arrive(S.PROBATION), Wished(wish(1, 6)))
+    assert state_of(slot) == (S.ROLLING_BACK, FailureReason.SUPERSEDED)
+    assert isinstance(actions[0], Cancel)
+    slot, actions = advance(slot, Succeeded(S.ROLLING_BACK))
+    assert recorded(actions) == [S.ROLLED_BACK, S.DONE]
+    assert slot.current == installed(1)
+    assert slot.quarantine == {}
+
+
+def test_another_wish_while_activating_waits_until_the_swap_is_whole() -> None:
+    slot, actions = advance(arrive(S.ACTIVATING), Wished(wish(1, 6)))
+    assert actions == ()
+    slot, actions = advance(slot, Succeeded(S.ACTIVATING))
+    assert recorded(actions) == [S.PROBATION, S.ROLLING_BACK]
+
+
+def test_another_wish_while_committing_begins_after_the_commit() -> None:
+    slot, _ = advance(arrive(S.COMMITTING), Wished(wish(3, 6)))
+    slot, actions = advance(slot, Succeeded(S.COMMITTING))
+    assert recorded(actions) == [S.DONE, S.QUEUED]
+    assert slot.last_known_good == installed(2)
+
+
+def test_the_version_that_was_rolled_back_because_superseded_may_come_again() -> None:
+    slot = through(arrive(S.PROBATION), Wished(wish(1, 6)), Wished(wish(2, 7)))
+    slot, actions = advance(slot, Succeeded(S.ROLLING_BACK))
+    assert recorded(actions) == [S.ROLLED_BACK, S.QUEUED]
+
+
+@pytest.mark.parametrize("state", WORKING)
+def test_error_in_each_state(state: UpdateState) -> None:
+    slot, actions = advance(arrive(state), Failed(state, FailureReason.INTERNAL, "it broke"))
+    live = state in {S.ACTIVATING, S.PROBATION, S.COMMITTING}
+    assert state_of(slot)[0] is (S.ROLLING_BACK if live else S.ROLLED_BACK if state is S.ROLLING_BACK else S.FAILED)
+    assert slot.current == slot.last_known_good == installed(1)
+    assert not any(isinstance(action, Quarantine) for action in actions) or state is S.ROLLING_BACK
+
+
+@pytest.mark.parametrize("state", WORKING)
+def test_hang_in_each_state_ends_at_the_deadline(state: UpdateState) -> None:
+    slot, _ = advance(arrive(state), DeadlinePassed(state))
+    assert slot.update is not None
+    assert slot.update.is_final or slot.update.state is S.ROLLING_BACK
+    assert slot.current == installed(1)
+
+
+def test_a_late_result_of_another_state_changes_nothing() -> None:
+    slot = arrive(S.VERIFYING)
+    assert advance(slot, Succeeded(S.DOWNLOADING)) == (slot, ())
+    assert advance(slot, Failed(S.PROBATION, FailureReason.INTERNAL, "")) == (slot, ())
+
+
+def test_a_version_at_fault_is_quarantined_and_refused_until_a_newer_revision_forces_it() -> None:
+    slot, actions = advance(arrive(S.SELF_TESTING), Failed(S.SELF_TESTING, FailureReason.ACCEPTANCE_BELOW_MINIMUM, "30 %"))
+    assert [action.digest for action in actions if isinstance(action, Quarantine)] == [digest_of(2)]
+    refused = through(slot, Wished(wish(2, 6)))
+    assert state_of(refused) == (S.FAILED, FailureReason.QUARANTINED)
+    assert state_of(through(slot, Wished(wish(2, 5, force=True))))[0] is S.FAILED
+    assert state_of(through(slot, Wished(wish(2, 6, force=True)))) == (S.QUEUED, None)
+
+
+def test_a_forced_version_that_proves_itself_is_released() -> None:
+    slot = through(arrive(S.SELF_TESTING), Failed(S.SELF_TESTING, FailureReason.TIMED_OUT, ""), Wished(wish(2, 6, force=True)))
+    for step in ORDER[:-1]:
+        slot = through(slot, Succeeded(step))
+    slot, actions = advance(slot, Succeeded(S.COMMITTING))
+    assert Release(digest_of(2)) in actions
+    assert slot.quarantine == {}
+
+
+def test_of_a_new_application_on_a_proven_model_only_the_application_is_to_blame() -> None:
+    slot = through(running(), Wished(wish(1, 5, application=1)))
+    for step in ORDER[:7]:
+        slot = through(slot, Succeeded(step, variant="onnx-float32" if step is S.SELF_TESTING else None))
+    slot = through(slot, Failed(S.PROBATION, FailureReason.PROBATION_CRASHES, "three times"))
+    assert list(slot.quarantine) == [wish(1, 5, application=1).digests[1]]
+    assert state_of(through(slot, Succeeded(S.ROLLING_BACK), Wished(wish(1, 6)))) == (S.DONE, None)
+
+
+def test_of_a_new_model_with_the_same_application_only_the_model_is_to_blame() -> None:
+    slot = Slot(current=installed(1, application=1), last_known_good=installed(1, application=1))
+    slot = through(slot, Wished(wish(2, 5, application=1)))
+    for step in ORDER[:5]:
+        slot = through(slot, Succeeded(step))
+    slot = through(slot, Failed(S.SELF_TESTING, FailureReason.MODEL_CRASHED, ""))
+    assert list(slot.quarantine) == [digest_of(2)]
+    assert state_of(through(slot, Wished(wish(1, 6, application=1)))) == (S.DONE, None)
+
+
+def test_a_first_version_that_fails_leaves_nothing_behind() -> None:
+    slot = through(arrive(S.PROBATION, Slot()), Failed(S.PROBATION, FailureReason.PROBATION_ERRORS, ""), Succeeded(S.ROLLING_BACK))
+    assert state_of(slot) == (S.ROLLED_BACK, FailureReason.PROBATION_ERRORS)
+    assert slot.current is None
+
+
+@pytest.mark.parametrize("state", [S.QUEUED, S.PREFLIGHT, S.DOWNLOADING, S.VERIFYING, S.STAGED])
+def test_killed_in_a_state_before_the_self_test_takes_the_update_up_again(state: UpdateState) -> None:
+    slot = power_cut(arrive(state))
+    assert version_to_boot(slot) == installed(1)
+    slot, actions = advance(slot, Restarted())
+    assert slot.update is not None
+    assert (slot.update.state, slot.update.attempt) == (S.QUEUED, 1)
+    assert isinstance(actions[-1], Work)
+
+
+def test_killed_in_self_testing_keeps_the_version_and_counts_the_attempt() -> None:
+    slot = power_cut(arrive(S.SELF_TESTING))
+    assert version_to_boot(slot) == installed(1)
+    slot, actions = advance(slot, Restarted())
+    assert state_of(slot) == (S.QUEUED, FailureReason.INTERRUPTED)
+    assert slot.update is not None
+    assert slot.update.attempt == 2
+    assert not any(isinstance(action, Quarantine) for action in actions)
+
+
+@pytest.mark.parametrize("state", [S.ACTIVATING, S.PROBATION])
+@pytest.mark.parametrize("pointer_moved", [False, True])
+def test_killed_in_activating_and_probation_serves_the_last_known_good_first(state: UpdateState, pointer_moved: bool) -> None:
+    slot = power_cut(arrive(state))
+    slot = msgspec.structs.replace(slot, current=installed(2 if pointer_moved else 1))
+    assert version_to_boot(slot) == installed(1)
+    slot, actions = advance(slot, Restarted())
+    assert state_of(slot) == (S.ROLLING_BACK, FailureReason.INTERRUPTED)
+    assert slot.current == installed(1)
+    slot, actions = advance(slot, Succeeded(S.ROLLING_BACK))
+    assert slot.update is not None
+    assert (slot.update.state, slot.update.attempt) == (S.QUEUED, 2)
+    assert not any(isinstance(action, Quarantine) for action in actions)
+
+
+@pytest.mark.parametrize("state", [S.SELF_TESTING, S.ACTIVATING, S.PROBATION])
+def test_killed_in_the_same_state_three_times_gives_up_without_quarantine(state: UpdateState) -> None:
+    slot = running()
+    slot = through(slot, Wished(wish(2, 5)))
+    for _ in range(MAX_ATTEMPTS):
+        for step in ORDER[: ORDER.index(state)]:
+            slot = through(slot, Succeeded(step, variant="onnx-float32"))
+        slot = through(power_cut(slot), Restarted(), Succeeded(S.ROLLING_BACK))
+    assert state_of(slot) == (S.FAILED, FailureReason.INTERRUPTED)
+    assert slot.quarantine == {}
+    assert slot.current == installed(1)
+
+
+def test_killed_in_committing_commits_again() -> None:
+    slot = power_cut(arrive(S.COMMITTING))
+    assert version_to_boot(slot) == installed(2)
+    slot, actions = advance(slot, Restarted())
+    assert actions == (Work(slot.update),)
+    assert state_of(through(slot, Succeeded(S.COMMITTING))) == (S.DONE, None)
+
+
+def test_killed_in_rolling_back_rolls_back_again_with_the_same_reason_and_quarantine() -> None:
+    slot = msgspec.structs.replace(power_cut(arrive(S.ROLLING_BACK)), quarantine={})
+    assert version_to_boot(slot) == installed(1)
+    slot, actions = advance(slot, Restarted())
+    assert [type(action) for action in actions] == [Quarantine, Work]
+    assert state_of(through(slot, Succeeded(S.ROLLING_BACK))) == (S.ROLLED_BACK, FailureReason.PROBATION_ERRORS)
+
+
+def test_killed_between_the_journal_and_the_quarantine_file_loses_no_quarantine() -> None:
+    slot = through(arrive(S.SELF_TESTING), Failed(S.SELF_TESTING, FailureReason.GOLDEN_MISMATCH, "0.3"))
+    slot, actions = advance(msgspec.structs.replace(slot, quarantine={}), Restarted())
+    assert [type(action) for action in actions] == [Quarantine]
+    assert list(slot.quarantine) == [digest_of(2)]
+
+
+def test_after_an_interruption_that_ended_well_no_reason_stays() -> None:
+    slot = through(power_cut(arrive(S.PROBATION)), Restarted(), Succeeded(S.ROLLING_BACK))
+    for step in ORDER:
+        slot = through(slot, Succeeded(step, variant="onnx-float32" if step is S.SELF_TESTING else None))
+    assert state_of(slot) == (S.DONE, None)
+    assert slot.update is not None
+    assert slot.update.attempt == 2
