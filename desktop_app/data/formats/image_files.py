@@ -82,7 +82,8 @@ def check_image(body: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     except UnidentifiedImageError as error:
         raise UnusableImageError(_what_is_it(body)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImageError(f"it has too many pixels, at most {max_pixels:,} are accepted ({error})") from error
+        least = Image.MAX_IMAGE_PIXELS or max_pixels
+        raise UnusableImageError(f"it has too many pixels, more than {least:,}; at most {max_pixels:,} are accepted") from error
     except MemoryError as error:
         raise UnusableImageError("it needs more memory than there is") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error) as error:
