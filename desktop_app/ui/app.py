@@ -81,5 +81,3 @@ def run_window(project: Path | None = None) -> int:
     code = application.exec()
     timer.stop()
     return code
-
-

@@ -3,6 +3,8 @@
 import datetime
 import unicodedata
 
+from desktop_app.ui.translations.text import Text
+
 NONE = "–"
 _THIN = "\u202f"
 _UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -46,15 +48,15 @@ def size(size_bytes: int | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`2 min 10 s`, `45 s`, `3 h 5 min`."""
+    """`2 min 10 s`, `45 s`, `3 h 5 min`, in the language in force."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"{hours} h {minutes} min"
+        return str(Text("{h} h {m} min", h=hours, m=minutes))
     if minutes:
-        return f"{minutes} min {rest} s"
-    return f"{rest} s"
+        return str(Text("{m} min {s} s", m=minutes, s=rest))
+    return str(Text("{s} s", s=rest))
 
 
 def local_time(iso: str) -> str:
@@ -68,5 +70,8 @@ def local_time(iso: str) -> str:
 
 def one_line(text: str, limit: int = 200) -> str:
     """Text from outside on one line: control characters become visible, what is too long ends in `…`."""
-    shown = "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else "\N{SYMBOL FOR NEWLINE}" if c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    shown = "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else "\N{SYMBOL FOR NEWLINE}" if c == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for c in text[: limit + 1]
+    )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

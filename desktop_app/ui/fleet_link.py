@@ -108,7 +108,11 @@ class FleetLink(QObject):
 
     def act(self, rollout: RolloutView, action: str, on_trouble: Callable[[Trouble], object]) -> None:
         """Pause, resume, abort or roll back, as long as the rollout has not moved on meanwhile."""
-        self._act(lambda client: client.act_on_rollout(rollout.rollout, action, rollout.revision, "by the operator"), lambda _view: None, on_trouble)
+        self._act(
+            lambda client: client.act_on_rollout(rollout.rollout, action, rollout.revision, "by the operator"),
+            lambda _view: None,
+            on_trouble,
+        )
 
     def _act(self, action: Callable[[Any], Any], on_done: Callable[[Any], object], on_trouble: Callable[[Trouble], object]) -> None:
         client = self._client

@@ -4,7 +4,17 @@ from PySide6.QtGui import QFont, QFontDatabase
 
 from desktop_app.ui.tokens import TYPE_BODY
 
-_PREFERRED = ("Inter", "SF Pro Text", "Segoe UI Variable", "Segoe UI", "Noto Sans", "Cantarell", "Ubuntu", "Source Sans 3", "Noto Sans CJK SC")
+_PREFERRED = (
+    "Inter",
+    "SF Pro Text",
+    "Segoe UI Variable",
+    "Segoe UI",
+    "Noto Sans",
+    "Cantarell",
+    "Ubuntu",
+    "Source Sans 3",
+    "Noto Sans CJK SC",
+)
 _CHINESE = ("PingFang SC", "Microsoft YaHei UI", "Microsoft YaHei", "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei")
 _UNNAMED = {"", "Sans Serif", "Sans", "MS Shell Dlg 2"}
 

@@ -12,6 +12,16 @@ from desktop_app.ui.translations.text import Text
 from desktop_app.ui.widgets.buttons import button
 from desktop_app.ui.widgets.labels import label
 
+UNITS = {
+    "batch": Text("batches"),
+    "sample": Text("samples"),
+    "file": Text("files"),
+    "row": Text("rows"),
+    "step": Text("steps"),
+    "version": Text("versions"),
+    "set": Text("sets"),
+    "byte": Text("bytes"),
+}
 _TICK_MS = 500
 _BAR_STEPS = 1000
 
@@ -92,7 +102,7 @@ class JobStrip(QWidget):
         progress = handle.progress
         if progress is None:
             return ""
-        unit = str(Text(progress.unit)) if progress.unit else ""
+        unit = UNITS.get(progress.unit, progress.unit)
         done = Text("{done} of {total} {unit}", done=figures.count(progress.done), total=figures.count(progress.total), unit=unit)
         left = handle.seconds_left
         if left is None or left < 1:

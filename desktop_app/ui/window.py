@@ -170,10 +170,15 @@ class StudioWindow(QMainWindow):
 
     def commands(self) -> tuple[Command, ...]:
         """Everything that can be done from anywhere."""
-        pages = [Command(Text("Go to {page}", page=page.title), lambda key=page.key: self.go(key), f"Alt+{at + 1}") for at, page in enumerate(PAGES)]
+        pages = [
+            Command(Text("Go to {page}", page=page.title), lambda key=page.key: self.go(key), f"Alt+{at + 1}")
+            for at, page in enumerate(PAGES)
+        ]
         home, current = self.pages["home"], self.current_page
         primary = getattr(current, "primary", None)
-        found: list[Command] = [Command(Text("{page}: {action}", page=current.title, action=primary.text()), primary.click)] if primary is not None else []
+        found: list[Command] = (
+            [Command(Text("{page}: {action}", page=current.title, action=primary.text()), primary.click)] if primary is not None else []
+        )
         return (
             *found,
             *pages,
@@ -214,5 +219,3 @@ def make_window(preferences: Preferences, preferences_path: Path) -> StudioWindo
         return workspace.project.blob_path(sha256) if workspace.project is not None else None
 
     return StudioWindow(Studio(workspace, JobRunner(), fleet, Thumbnails(locate), preferences, preferences_path))
-
-

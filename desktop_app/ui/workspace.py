@@ -21,7 +21,15 @@ from desktop_app.data.project import Project, open_project
 T = TypeVar("T")
 Question = Callable[[Project], T]
 
-SAMPLES, VERSIONS, RUNS, EVALUATIONS, VARIANTS, PACKAGES, IMPORTS = "samples", "versions", "runs", "evaluations", "variants", "packages", "imports"
+SAMPLES, VERSIONS, RUNS, EVALUATIONS, VARIANTS, PACKAGES, IMPORTS = (
+    "samples",
+    "versions",
+    "runs",
+    "evaluations",
+    "variants",
+    "packages",
+    "imports",
+)
 EVERYTHING = frozenset({SAMPLES, VERSIONS, RUNS, EVALUATIONS, VARIANTS, PACKAGES, IMPORTS})
 THREADS = 3
 CLOSE_WAIT_MS = 5000

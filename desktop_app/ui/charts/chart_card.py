@@ -78,5 +78,3 @@ class ChartCard(Card):
         self.chart.render(painter, self.chart.rect().topLeft())
         painter.end()
         return bytes(data.data())
-
-

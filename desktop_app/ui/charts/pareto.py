@@ -121,7 +121,14 @@ def _free_place(centre: QPointF, radius: float, size: tuple[float, float], taken
     candidates = []
     for step in range(3):
         away, up = radius + 4 + step * 10, height / 2 + radius + 3 + step * height
-        offsets = ((away + width / 2, 0.0), (-away - width / 2, 0.0), (0.0, -up), (0.0, up), (away + width / 2, -up), (away + width / 2, up))
+        offsets = (
+            (away + width / 2, 0.0),
+            (-away - width / 2, 0.0),
+            (0.0, -up),
+            (0.0, up),
+            (away + width / 2, -up),
+            (away + width / 2, up),
+        )
         offsets += ((-away - width / 2, -up), (-away - width / 2, up))
         candidates += [QRectF(centre.x() + x - width / 2, centre.y() + y - height / 2, width, height) for x, y in offsets]
     return min(candidates, key=lambda rect: _cost(rect, taken, field))

@@ -40,7 +40,9 @@ class ClaimDialog(QDialog):
         box.setContentsMargins(SPACE_XL, SPACE_XL, SPACE_XL, SPACE_L)
         box.setSpacing(SPACE_M)
         box.addWidget(label(Text("Enrol device"), "headline"))
-        box.addWidget(label(Text("The token lets one device enrol within 24 hours: eyelet-agent enroll TOKEN --home DIR"), "muted", wrap=True))
+        box.addWidget(
+            label(Text("The token lets one device enrol within 24 hours: eyelet-agent enroll TOKEN --home DIR"), "muted", wrap=True)
+        )
         for text, field in ((Text("Name of the device"), self.device), (Text("Passphrase of the signing keys"), self.passphrase)):
             box.addWidget(label(text, "small"))
             box.addWidget(field)

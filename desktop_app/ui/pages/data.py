@@ -55,7 +55,11 @@ class DataPage(Page):
         self.filter.setClearButtonEnabled(True)
         say(self.filter, Text("Filter: label:7 is:queued"), "setPlaceholderText")
         say(self.filter, Text("Filter the samples"), "setAccessibleName")
-        say(self.filter, Text("label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:newest|score"), "setToolTip")
+        say(
+            self.filter,
+            Text("label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:newest|score"),
+            "setToolTip",
+        )
         self.classes, self.splits = BarList(), BarList(many_colours=False)
         self.freeze_card = FreezeCard()
         self.notice = Notice(Text("Show report"), self.toggle_report)
@@ -70,7 +74,9 @@ class DataPage(Page):
 
     def _empty_state(self) -> EmptyState:
         choose = button(Text("Import"), "download-simple", "", self.choose_source)
-        sentence = Text("Import a folder of images with one subfolder per class, or a CSV table. What is refused is listed with the reason.")
+        sentence = Text(
+            "Import a folder of images with one subfolder per class, or a CSV table. What is refused is listed with the reason."
+        )
         return EmptyState("image", Text("No samples yet"), sentence, choose)
 
     def _lay_out(self) -> None:
@@ -233,5 +239,3 @@ class DataPage(Page):
 def _read(project: Project) -> tuple[Holdings, ImportReport | None]:
     imports = list_imports(project)
     return read_holdings(project), imports[0] if imports else None
-
-

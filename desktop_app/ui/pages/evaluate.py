@@ -32,7 +32,12 @@ CLASS_COLUMNS = (
     Column(Text("F1"), is_number=True),
     Column(Text("Samples"), is_number=True),
 )
-MATRIX_COLUMNS = (Column(Text("True label")), Column(Text("Said")), Column(Text("Samples"), is_number=True), Column(Text("Share of the class"), is_number=True))
+MATRIX_COLUMNS = (
+    Column(Text("True label")),
+    Column(Text("Said")),
+    Column(Text("Samples"), is_number=True),
+    Column(Text("Share of the class"), is_number=True),
+)
 
 
 def _said_of(sample: Sample) -> str:
@@ -74,7 +79,9 @@ class EvaluatePage(Page):
 
     def _empty_state(self) -> EmptyState:
         go = button(Text("Go to Train"), "chart-line-up", "", lambda: self.studio.go("train"))
-        return EmptyState("target", Text("No finished run yet"), Text("Train a model first; then see how good it is on samples it never saw."), go)
+        return EmptyState(
+            "target", Text("No finished run yet"), Text("Train a model first; then see how good it is on samples it never saw."), go
+        )
 
     def _lay_out(self) -> None:
         self.matrix_card = ChartCard(Text("Confusion in %, click a cell to see its samples"), self.confusion, self.matrix_table)
@@ -137,7 +144,13 @@ class EvaluatePage(Page):
             self.classes.set([])
             self.notice.tell(None)
             return
-        source = Text("run {run}, {split} split, scored by {by}, {time}", run=found.run, split=found.split, by=found.scored_by, time=figures.local_time(found.created_at))
+        source = Text(
+            "run {run}, {split} split, scored by {by}, {time}",
+            run=found.run,
+            split=found.split,
+            by=found.scored_by,
+            time=figures.local_time(found.created_at),
+        )
         scored = Text("scored by {name}", name=found.scored_by)
         self.header.set_chips([(Text("{count} test samples", count=figures.count(found.samples)), "neutral"), (scored, "neutral")])
         low, high = found.interval95
@@ -193,7 +206,9 @@ class EvaluatePage(Page):
         if results is not None and results.chosen is not None:
             run = results.chosen
             self.error.clear()
-            self.studio.workspace.ask(self, "try", lambda _project: try_file(run, variant, path), self.try_panel.show_answer, self.tell_trouble)
+            self.studio.workspace.ask(
+                self, "try", lambda _project: try_file(run, variant, path), self.try_panel.show_answer, self.tell_trouble
+            )
 
     def send_to_queue(self, answer: TryAnswer) -> None:
         """The answer is wrong: queue the file for labelling."""
@@ -226,5 +241,3 @@ def _class_rows(found: Evaluation) -> list[tuple[str, tuple[Cell, ...]]]:
         )
         for name, each in found.per_class.items()
     ]
-
-

@@ -75,7 +75,15 @@ class FleetPage(Page):
     def _connect_state(self) -> QWidget:
         card = Card(Text("Connect to a fleet server"), space=SPACE_S)
         card.setFixedWidth(520)
-        card.add(label(Text("The server tells its address when it starts (eyelet-fleet serve) and writes the operator's token into its data folder."), "muted", wrap=True))
+        card.add(
+            label(
+                Text(
+                    "The server tells its address when it starts (eyelet-fleet serve) and writes the operator's token into its data folder."
+                ),
+                "muted",
+                wrap=True,
+            )
+        )
         preferences = self.studio.preferences
         self.url.setText(preferences.server)
         self.token_file.setText(preferences.token_file)
@@ -149,7 +157,12 @@ class FleetPage(Page):
         series = latency_by_arm(snapshot.windows)
         curves = tuple(Curve(self._arm_title(shown, s.arm), s.seconds, s.p95_ms) for s in series)
         self.latency.set(curves, max((s.seconds[-1] for s in series), default=60.0))
-        show(self.verdict, figures.one_line(shown.verdict.text, 400) if shown.verdict is not None else Text("No comparison: every device gets the same version."))
+        show(
+            self.verdict,
+            figures.one_line(shown.verdict.text, 400)
+            if shown.verdict is not None
+            else Text("No comparison: every device gets the same version."),
+        )
 
     @staticmethod
     def _arm_title(rollout: RolloutView, arm: str) -> Text:

@@ -11,7 +11,7 @@ DEVICE_COLUMNS = (
     Column(Text("Device"), stretch=True),
     Column(Text("Hardware"), stretch=True),
     Column(Text("Presence")),
-    Column(Text("Runs"), stretch=True),
+    Column(Text("Running"), stretch=True),
     Column(Text("Update")),
     Column(Text("Health")),
     Column(Text("p95"), is_number=True),

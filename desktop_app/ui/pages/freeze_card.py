@@ -43,7 +43,11 @@ class FreezeCard(Card):
         ):
             caption.setBuddy(field)
             self.add(row(caption, None, field))
-        say(self.acceptance, Text("Labelled samples that no training ever sees; a device checks each version against them. Frozen once."), "setToolTip")
+        say(
+            self.acceptance,
+            Text("Labelled samples that no training ever sees; a device checks each version against them. Frozen once."),
+            "setToolTip",
+        )
 
     def show_acceptance(self, count: int, samples: int) -> None:
         """Once the set is frozen its size is fixed; before, half of the samples at most."""

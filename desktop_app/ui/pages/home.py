@@ -45,11 +45,15 @@ def next_step(holdings: Holdings) -> Step:
     if holdings.unlabelled and not holdings.classes:
         return Step(Text("Label samples"), "label", Text("No sample has a label yet. Ten per class are a good start."))
     if not holdings.versions:
-        return Step(Text("Freeze a version"), "data", Text("Freeze a dataset version: training reads an immutable, hashed list of samples."))
+        return Step(
+            Text("Freeze a version"), "data", Text("Freeze a dataset version: training reads an immutable, hashed list of samples.")
+        )
     if holdings.best_run is None:
         return Step(Text("Train first model"), "train", Text("A dataset version is there. Train a first model on it."))
     if not holdings.packages:
-        return Step(Text("Ship the model"), "ship", Text("A model is trained. Convert it, see what int8 costs, and build a signed package."))
+        return Step(
+            Text("Ship the model"), "ship", Text("A model is trained. Convert it, see what int8 costs, and build a signed package.")
+        )
     return Step(Text("Open the fleet"), "fleet", Text("A package is built. Publish it and roll it out to devices."))
 
 
@@ -162,7 +166,9 @@ class HomePage(Page):
         mark = QLabel()
         dress_label(mark, "download-simple", "accent", 44)
         headline = label(Text("Drop a folder or a CSV table here"), "headline")
-        sentence = label(Text("Images in one subfolder per class, or a table whose first line names the columns. Nothing leaves this computer."), "muted")
+        sentence = label(
+            Text("Images in one subfolder per class, or a table whose first line names the columns. Nothing leaves this computer."), "muted"
+        )
         sentence.setWordWrap(True)
         sentence.setFixedWidth(SENTENCE_WIDTH)
         self.table_button = button(Text("Choose a CSV…"), "table", "", self.choose_table)
@@ -214,7 +220,11 @@ class HomePage(Page):
         classes = len(holdings.classes)
         self.tiles["data"].set(
             figures.count(holdings.samples),
-            Text("{classes} · {size}", classes=counted(classes, Text("1 class"), Text("{n} classes", n=classes)), size=figures.size(holdings.blob_bytes)),
+            Text(
+                "{classes} · {size}",
+                classes=counted(classes, Text("1 class"), Text("{n} classes", n=classes)),
+                size=figures.size(holdings.blob_bytes),
+            ),
         )
         newest = holdings.newest_version
         frozen = Text("newest: {count} samples", count=figures.count(newest.samples)) if newest else Text("none frozen yet")

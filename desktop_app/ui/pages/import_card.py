@@ -114,7 +114,9 @@ class ImportCard(Card):
             return [(Text("tabular classification"), "accent"), rows, (Text("{n} columns", n=len(found.columns)), "neutral")]
         chips: list[tuple[Text | str, str]] = [(Text("image classification"), "accent"), (Text("{count} images", count=count), "neutral")]
         classes = len(found.classes)
-        chips.append((counted(classes, Text("1 class"), Text("{n} classes", n=classes)), "neutral") if classes else (Text("no labels"), "caution"))
+        chips.append(
+            (counted(classes, Text("1 class"), Text("{n} classes", n=classes)), "neutral") if classes else (Text("no labels"), "caution")
+        )
         if found.other_files:
             chips.append((Text("{count} other files", count=figures.count(found.other_files)), "caution"))
         chips += [(figures.one_line(name, 20), "neutral") for name in found.classes[:_CHIPS_MAX] if len(found.classes) <= _CHIPS_MAX]

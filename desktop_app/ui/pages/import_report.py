@@ -58,5 +58,3 @@ def report_rows(report: ImportReport) -> list[tuple[str, tuple[Cell, ...]]]:
         reason = Text("also in another split as {name}; kept in {split}", name=leak.other_name, split=leak.kept)
         rows.append((Cell(leak.name), Cell(Text("leak"), "caution"), Cell(reason)))
     return [(str(at), cells) for at, cells in enumerate(rows[:ROWS_MAX])]
-
-

@@ -83,7 +83,11 @@ class Inspector(Card):
         rename_button(self.exclude, Text("Take back in") if all_out else Text("Exclude"))
 
     def _state(self, sample: Sample) -> Text | None:
-        states = ((sample.excluded, Text("excluded")), (sample.queued, Text("in the queue")), (sample.conflict, Text("contradictory labels")))
+        states = (
+            (sample.excluded, Text("excluded")),
+            (sample.queued, Text("in the queue")),
+            (sample.conflict, Text("contradictory labels")),
+        )
         return next((text for is_so, text in states if is_so), None)
 
     def _show_one(self, sample: Sample) -> None:
@@ -94,8 +98,15 @@ class Inspector(Card):
         if (state := self._state(sample)) is not None:
             show(self.state_chip, state)
         said = figures.NONE if sample.predicted is None else f"{sample.predicted} · {figures.percent(sample.predicted_score)}"
-        shown_size = f"{sample.width} × {sample.height} px · {figures.size(sample.size_bytes)}" if sample.width else figures.size(sample.size_bytes)
-        facts = (Text("model says: {said}", said=said), shown_size, f"SHA-256 {sample.sha256[:12]}…", Text("source: {name}", name=sample.source))
+        shown_size = (
+            f"{sample.width} × {sample.height} px · {figures.size(sample.size_bytes)}" if sample.width else figures.size(sample.size_bytes)
+        )
+        facts = (
+            Text("model says: {said}", said=said),
+            shown_size,
+            f"SHA-256 {sample.sha256[:12]}…",
+            Text("source: {name}", name=sample.source),
+        )
         for part, fact in zip(self.facts, facts, strict=True):
             show(part, fact)
         self._show_picture(sample)

@@ -36,5 +36,3 @@ class KeysCard(Card):
         there = Text("Each package is signed with its model's own key, which the passphrase opens. It is kept for this session only.")
         absent = Text("No keys yet. Choose a passphrase and make them; two of the three root keys are then to be kept elsewhere.")
         show(self.note, there if has_keys else absent)
-
-

@@ -107,7 +107,11 @@ class LabelPage(Page):
         inner = boxed(column(self.classes, None, space=0))
         classes.add(scrolled(inner), 1)
         classes.add(self.new_class)
-        classes.add(label(Text("1–9 label and go on · ← → move · Space accepts what the model says · X excludes · Ctrl+Z undoes"), "small", wrap=True))
+        classes.add(
+            label(
+                Text("1–9 label and go on · ← → move · Space accepts what the model says · X excludes · Ctrl+Z undoes"), "small", wrap=True
+            )
+        )
         side = boxed(column(self.pile, classes, space=SPACE_M))
         side.setFixedWidth(250)
         upper = row(sample, side, space=SPACE_M)
@@ -132,7 +136,12 @@ class LabelPage(Page):
         self.strip.chosen.connect(lambda _samples: self._show_sample())
         for key in KEYS:
             self._shortcut(key, lambda key=key: self._label_by_key(key))
-        for key, act in (("Left", lambda: self.step(-1)), ("Right", lambda: self.step(1)), ("A", lambda: self.step(-1)), ("D", lambda: self.step(1))):
+        for key, act in (
+            ("Left", lambda: self.step(-1)),
+            ("Right", lambda: self.step(1)),
+            ("A", lambda: self.step(-1)),
+            ("D", lambda: self.step(1)),
+        ):
             self._shortcut(key, act)
         for key, method in (("Space", self.accept_prediction), ("X", self.exclude), ("Ctrl+Z", self.undo)):
             self._shortcut(key, method)
@@ -244,7 +253,9 @@ class LabelPage(Page):
         for part in (self.label_chip, self.split_chip):
             part.setVisible(sample is not None)
         count = self.model.rowCount()
-        show(self.place, Text("{n} of {count}", n=self.current_row + 1, count=figures.count(count)) if sample else Text("This pile is empty"))
+        show(
+            self.place, Text("{n} of {count}", n=self.current_row + 1, count=figures.count(count)) if sample else Text("This pile is empty")
+        )
         if sample is not None:
             show(self.label_chip, figures.one_line(sample.label, 24) if sample.label is not None else Text("no label"))
             set_tone(self.label_chip, "accent" if sample.label is not None else "caution")

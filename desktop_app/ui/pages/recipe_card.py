@@ -122,4 +122,7 @@ class SettingsCard(Card):
             show(self.estimate, Text("Time: not known before the first run of this kind."))
             return
         epochs = self.epochs.value() if is_network(architecture) else 1
-        show(self.estimate, Text("Time: about {time}, at the pace of run {run}.", time=figures.duration(max(1.0, known[0] * epochs)), run=known[1]))
+        show(
+            self.estimate,
+            Text("Time: about {time}, at the pace of run {run}.", time=figures.duration(max(1.0, known[0] * epochs)), run=known[1]),
+        )

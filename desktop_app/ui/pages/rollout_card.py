@@ -95,7 +95,12 @@ class RolloutCard(Card):
         self.setVisible(shown is not None)
         if shown is None:
             return
-        title = Text("Rollout “{name}”, {model} version {n}", name=figures.one_line(shown.spec.name, 40), model=shown.spec.model, n=shown.spec.version)
+        title = Text(
+            "Rollout “{name}”, {model} version {n}",
+            name=figures.one_line(shown.spec.name, 40),
+            model=shown.spec.model,
+            n=shown.spec.version,
+        )
         control = shown.spec.control_version
         if control is not None:
             title = Text("{title} · A/B, control version {n}", title=title, n=control)

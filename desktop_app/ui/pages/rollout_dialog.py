@@ -33,7 +33,12 @@ class RolloutDialog(QDialog):
         self._lay_out()
         self.model.addItems([model.model for model in models])
         self.model.currentIndexChanged.connect(lambda _at: self._list_versions())
-        for changed in (self.version.currentIndexChanged, self.control.currentIndexChanged, self.canary.valueChanged, self.bake.valueChanged):
+        for changed in (
+            self.version.currentIndexChanged,
+            self.control.currentIndexChanged,
+            self.canary.valueChanged,
+            self.bake.valueChanged,
+        ):
             changed.connect(lambda _value: self._say_what())
         self._list_versions()
 
@@ -97,7 +102,11 @@ class RolloutDialog(QDialog):
         """The rollout that the fields describe."""
         version = int(self.version.currentText())
         canary = self.canary.value() * _BP
-        phases = (PhaseSpec(canary, float(self.bake.value())), PhaseSpec(100 * _BP)) if canary < 100 * _BP else (PhaseSpec(100 * _BP, float(self.bake.value())),)
+        phases = (
+            (PhaseSpec(canary, float(self.bake.value())), PhaseSpec(100 * _BP))
+            if canary < 100 * _BP
+            else (PhaseSpec(100 * _BP, float(self.bake.value())),)
+        )
         control = int(self.control.currentText()) if self.control.currentIndex() > 0 else None
         return RolloutSpec(
             name=self.name.text().strip() or self.name.placeholderText(),
@@ -107,5 +116,3 @@ class RolloutDialog(QDialog):
             control_version=control,
             gates=GateSpec(tolerated_failure_share=self.tolerated.value() / 100, max_failures=self.max_failures.value()),
         )
-
-

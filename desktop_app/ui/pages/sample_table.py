@@ -26,7 +26,7 @@ class SampleTable(Table):
     chosen_samples = Signal(list)
 
     def __init__(self, model: SampleModel) -> None:
-        super().__init__(Text("Rows"), (Column(Text("Label")), Column(Text("Split"))), self._choose)
+        super().__init__(Text("Rows"), (Column(Text("Class")), Column(Text("Split"))), self._choose)
         self._model = model
         self._names: tuple[str, ...] = ()
         model.loaded.connect(self._fill)
@@ -41,7 +41,13 @@ class SampleTable(Table):
             self._names = names
             numeric = [isinstance((samples[0].row or {}).get(name), (int, float)) for name in names]
             self.rows.set([])
-            self.set_columns((Column(Text("Label")), Column(Text("Split")), *(Column(_DataName(n), is_number=i) for n, i in zip(names, numeric, strict=True))))
+            self.set_columns(
+                (
+                    Column(Text("Class")),
+                    Column(Text("Split")),
+                    *(Column(_DataName(n), is_number=i) for n, i in zip(names, numeric, strict=True)),
+                )
+            )
         self.set([(str(sample.id), self._cells(sample)) for sample in samples])
 
     def _cells(self, sample: Sample) -> tuple[Cell, ...]:
@@ -50,5 +56,7 @@ class SampleTable(Table):
         return Cell(sample.label or "–"), Cell(split_name(sample.split)), *values
 
     def _choose(self, key: str) -> None:
-        found = [s for at in range(min(self._model.rowCount(), SHOWN_MAX)) if (s := self._model.sample(at)) is not None and str(s.id) == key]
+        found = [
+            s for at in range(min(self._model.rowCount(), SHOWN_MAX)) if (s := self._model.sample(at)) is not None and str(s.id) == key
+        ]
         self.chosen_samples.emit(found)

@@ -19,7 +19,9 @@ THEME_NAMES = (("system", Text("as the system")), ("light", Text("light")), ("da
 class SettingsDialog(QDialog):
     """Each change is in force at once."""
 
-    def __init__(self, parent: QWidget, studio: Studio, choose_theme: Callable[[str], None], choose_language: Callable[[str], None]) -> None:
+    def __init__(
+        self, parent: QWidget, studio: Studio, choose_theme: Callable[[str], None], choose_language: Callable[[str], None]
+    ) -> None:
         super().__init__(parent)
         self._studio, self._choose_theme, self._choose_language = studio, choose_theme, choose_language
         say(self, Text("Settings"), "setWindowTitle")

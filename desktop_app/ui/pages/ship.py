@@ -114,10 +114,17 @@ class ShipPage(Page):
 
     def _empty_state(self) -> EmptyState:
         go = button(Text("Go to Train"), "chart-line-up", "", lambda: self.studio.go("train"))
-        return EmptyState("package", Text("Nothing to ship yet"), Text("Train a model first. Then it becomes ONNX and LiteRT, float32 and int8, each measured."), go)
+        return EmptyState(
+            "package",
+            Text("Nothing to ship yet"),
+            Text("Train a model first. Then it becomes ONNX and LiteRT, float32 and int8, each measured."),
+            go,
+        )
 
     def _unconverted_state(self) -> EmptyState:
-        sentence = Text("Convert the run to ONNX and LiteRT, float32 and int8. Each variant is measured on the test split through the engine of the device.")
+        sentence = Text(
+            "Convert the run to ONNX and LiteRT, float32 and int8. Each variant is measured on the test split through the engine of the device."
+        )
         self.convert_first = button(Text("Convert"), "rocket-launch", "", self.convert)
         return EmptyState("package", Text("This run is not converted yet"), sentence, self.convert_first)
 
@@ -128,7 +135,9 @@ class ShipPage(Page):
         self.chart_card.export_wanted.connect(lambda suffix, content: self.studio.export(self, suffix, content))
         left = column(self.variants_card, self.chart_card)
         left.setStretch(1, 1)
-        side = boxed(column(self._gate_card(), self._package_card(), self.keys, self._proof_card(), self._flipped_card(), None, space=SPACE_M))
+        side = boxed(
+            column(self._gate_card(), self._package_card(), self.keys, self._proof_card(), self._flipped_card(), None, space=SPACE_M)
+        )
         side.layout().setContentsMargins(0, 0, 10, 0)  # type: ignore[union-attr]
         area = scrolled(side)
         area.setFixedWidth(SIDE_WIDTH)
@@ -144,7 +153,11 @@ class ShipPage(Page):
 
     def _proof_card(self) -> Card:
         card = Card(Text("Proof that travels with it"), space=6)
-        for text, value in ((Text("Calibration samples"), self.calibration), (Text("Golden samples"), self.golden), (Text("Acceptance set"), self.acceptance)):
+        for text, value in (
+            (Text("Calibration samples"), self.calibration),
+            (Text("Golden samples"), self.golden),
+            (Text("Acceptance set"), self.acceptance),
+        ):
             card.add(line(text, value))
         return card
 
@@ -384,7 +397,12 @@ class ShipPage(Page):
         if shipping is None or shipping.chosen is None or not self._has_passphrase(shipping):
             return None
         self.error.clear()
-        job = PackageJob(run=shipping.chosen.id, model=self.model.text().strip(), keys_folder=str(self.keys_folder), gate_override=self.override.text().strip())
+        job = PackageJob(
+            run=shipping.chosen.id,
+            model=self.model.text().strip(),
+            keys_folder=str(self.keys_folder),
+            gate_override=self.override.text().strip(),
+        )
         title = Text("Package of run {run}", run=shipping.chosen.id)
         return self.studio.run(job, title, frozenset({PACKAGES}), {"passphrase": self.keys.passphrase.text()})
 
@@ -430,12 +448,14 @@ class ShipPage(Page):
         if isinstance(handle.job, PackageJob) and result:
             self.studio.toast(Text("Built {model} version {n}", model=result["model"], n=result["version"]))
         elif isinstance(handle.job, PublishJob) and result:
-            self.studio.toast(Text("Published {name} version {n}", name=result["name"], n=result["version"]), Text("Fleet"), lambda: self.studio.go("fleet"))
+            self.studio.toast(
+                Text("Published {name} version {n}", name=result["name"], n=result["version"]),
+                Text("Fleet"),
+                lambda: self.studio.go("fleet"),
+            )
             self.studio.fleet.refresh()
 
 
 def _refused_cells(name: str, reason: str) -> tuple[Cell, ...]:
     dashes = tuple(Cell(figures.NONE) for _ in range(6))
     return (Cell(variant_title(name), tip=figures.one_line(reason)), *dashes, Cell(Text("refused"), "bad", tip=figures.one_line(reason)))
-
-

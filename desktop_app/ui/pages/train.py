@@ -254,5 +254,3 @@ def _run_cells(run: Run, version: int | None) -> tuple[Cell, ...]:
         Cell(f"v{version}" if version else figures.NONE),
         Cell(name, tone, tip=figures.one_line(run.state.error)),
     )
-
-

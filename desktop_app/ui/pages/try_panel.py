@@ -53,7 +53,11 @@ class TryPanel(Card):
         self.right_button = button(Text("Right"), "check-circle", "", self._praise)
         self.wrong_button = button(Text("Wrong"), "thumbs-down", "", self._blame)
         self.result = boxed(column(self.name, self.said, self.facts, self.scores, row(self.right_button, self.wrong_button, None), space=6))
-        self.absent = label(Text("Convert the run on the Ship page: Try asks the variant that is shipped, through the engine of the device."), "muted", wrap=True)
+        self.absent = label(
+            Text("Convert the run on the Ship page: Try asks the variant that is shipped, through the engine of the device."),
+            "muted",
+            wrap=True,
+        )
         for part in (self.variant, self.zone, row(self.choose, None), self.result, self.absent):
             self.add(part)
         self.body.addStretch(1)

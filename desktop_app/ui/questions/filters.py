@@ -9,7 +9,13 @@ from desktop_app.data.catalogue import SampleQuery
 from desktop_app.errors import DataError
 
 KEYS = ("label", "split", "is", "sort")
-STATES = {"unlabelled": {"labelled": False}, "labelled": {"labelled": True}, "excluded": {"excluded": True}, "queued": {"queued": True}, "conflict": {"conflict": True}}
+STATES = {
+    "unlabelled": {"labelled": False},
+    "labelled": {"labelled": True},
+    "excluded": {"excluded": True},
+    "queued": {"queued": True},
+    "conflict": {"conflict": True},
+}
 NO_SPLIT = "none"
 ORDERS = ("name", "newest", "score")
 

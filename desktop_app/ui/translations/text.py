@@ -32,7 +32,9 @@ class Text:
 
     def __str__(self) -> str:
         """The sentence in the language in force; a value may itself be a `Text`."""
-        return translate(self.key).format(**{name: str(value) for name, value in self.values.items()}) if self.values else translate(self.key)
+        return (
+            translate(self.key).format(**{name: str(value) for name, value in self.values.items()}) if self.values else translate(self.key)
+        )
 
     def __repr__(self) -> str:
         """The key and the values, for error messages."""
