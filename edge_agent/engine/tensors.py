@@ -23,6 +23,7 @@ class _InputRow(NamedTuple):
     dtype: np.dtype | None  # None for strings
     target: SessionTensor
     steps: tuple[Step, ...]
+    fit: Callable[[np.ndarray], np.ndarray]
 
 
 def dtype_of(spec: TensorSpec) -> np.dtype | None:
@@ -51,14 +52,14 @@ class InputPlan:
         if len(sample) != len(self._rows):
             raise _names_error(sample, self._rows)
         feed = {}
-        for spec, dtype, target, steps in self._rows:
+        for spec, dtype, target, steps, fit_it in self._rows:
             array = sample.get(spec.name)
             if array is None:
                 raise _names_error(sample, self._rows)
             array = check_tensor(array, spec, dtype)
             for step in steps:
                 array = step(array)
-            feed[target.name] = fit(array, target.shape)
+            feed[target.name] = fit_it(array)
         return feed
 
 
@@ -100,7 +101,7 @@ def plan_inputs(spec: ModelSpec, variant: Variant, session: Session) -> InputPla
         target = by_name[tensor.name]
         if not steps and target.dtype != tensor.dtype:
             raise ModelRefusedError(f"the manifest promises input {tensor.name} as {tensor.dtype}, the model file takes {target.dtype}")
-        rows.append(_InputRow(tensor, dtype_of(tensor), target, steps))
+        rows.append(_InputRow(tensor, dtype_of(tensor), target, steps, _fitter(tensor.shape, target.shape, checked=not steps)))
     if steps and len(rows) != 1:
         raise ModelRefusedError(f"host steps need a model with one input, this one has {len(rows)}")
     return InputPlan(rows)
@@ -150,13 +151,37 @@ def check_tensor(array: np.ndarray, spec: TensorSpec, dtype: np.dtype | None) ->
             raise InputError(f"input {spec.name}: expected text, got {array.dtype}")
     elif array.dtype != dtype:
         raise InputError(f"input {spec.name}: expected {dtype}, got {array.dtype}; convert it before, nothing is converted silently")
-    shape = array.shape
-    if len(shape) != len(spec.shape):
-        raise InputError(f"input {spec.name}: expected shape {_words(spec.shape)}, got {_words(shape)}")
-    for expected, got in zip(spec.shape, shape, strict=True):
-        if got != expected and (expected != -1 or got == 0):
-            raise InputError(f"input {spec.name}: expected shape {_words(spec.shape)}, got {_words(shape)}")
+    shape, wanted = array.shape, spec.shape
+    if shape == wanted:
+        return array
+    if len(shape) == len(wanted) and 0 not in shape:
+        for expected, got in zip(wanted, shape, strict=True):
+            if expected not in (got, -1):
+                break
+        else:
+            return array
+    raise InputError(f"input {spec.name}: expected shape {_words(wanted)}, got {_words(shape)}")
+
+
+def _fitter(promised: tuple[int, ...], target: tuple[int, ...], *, checked: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """What `fit` does, decided once where arrays were checked against `promised` and it is always the same."""
+    if checked and _takes(target, promised):
+        return _keep
+    if checked and target[:1] in {(-1,), (1,)} and _takes(target[1:], promised):
+        return _add_axis
+    return lambda array: fit(array, target)
+
+
+def _takes(target: tuple[int, ...], promised: tuple[int, ...]) -> bool:
+    return len(target) == len(promised) and all(axis in (-1, length) for axis, length in zip(target, promised, strict=True))
+
+
+def _keep(array: np.ndarray) -> np.ndarray:
     return array
+
+
+def _add_axis(array: np.ndarray) -> np.ndarray:
+    return array[np.newaxis]
 
 
 def fit(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

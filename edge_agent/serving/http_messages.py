@@ -3,7 +3,10 @@
 Only what the endpoint needs is spoken: `Content-Length` bodies, keep-alive, `Expect: 100-continue`.
 """
 
+import functools
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -56,7 +59,7 @@ class Head(NamedTuple):
 
     method: str
     path: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     content_length: int
     keep_alive: bool
     expects_continue: bool
@@ -71,8 +74,9 @@ class Response(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@functools.lru_cache(maxsize=64)
 def parse_head(data: bytes) -> Head:
-    """Parse everything before the empty line of a request.
+    """Parse everything before the empty line of a request; a client that repeats itself is parsed once.
 
     Raises:
         HttpError: it is not what RFC 9112 says, or uses what is not spoken here; always with `close`.
@@ -96,7 +100,7 @@ def parse_head(data: bytes) -> Head:
         raise HttpError(400, "the header Host is missing", close=True)
     connection = headers.get("connection", "").lower()
     keep_alive = "close" not in connection if minor else "keep-alive" in connection
-    return Head(method, path, headers, _content_length(headers), keep_alive, _expects_continue(headers))
+    return Head(method, path, MappingProxyType(headers), _content_length(headers), keep_alive, _expects_continue(headers))
 
 
 def _parse_request_line(line: bytes) -> tuple[str, str, int]:

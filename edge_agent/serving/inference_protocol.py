@@ -1,5 +1,6 @@
 """Inference requests and answers of the Open Inference Protocol v2, in JSON and with binary tensors."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,7 +76,7 @@ _DECODER = msgspec.json.Decoder(InferRequest)
 _ENCODER = msgspec.json.Encoder()
 
 
-def decode_infer(headers: dict[str, str], body: bytes | bytearray, inputs: dict[str, TensorSpec]) -> Inquiry:
+def decode_infer(headers: Mapping[str, str], body: bytes | bytearray, inputs: dict[str, TensorSpec]) -> Inquiry:
     """Decode a request.
 
     Raises:
@@ -108,7 +109,7 @@ def decode_infer(headers: dict[str, str], body: bytes | bytearray, inputs: dict[
     return Inquiry(sample, request.id, wanted, bool(request.parameters.get("binary_data_output", False)))
 
 
-def _json_length(headers: dict[str, str], total: int) -> int:
+def _json_length(headers: Mapping[str, str], total: int) -> int:
     text = headers.get(HEADER_LENGTH)
     if text is None:
         return total

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.serving.connection import Connection
 from edge_agent.serving.http_messages import Head, HttpError
@@ -116,7 +116,7 @@ class Listeners:
             connection.close()
 
 
-def check_host(headers: dict[str, str]) -> None:
+def check_host(headers: Mapping[str, str]) -> None:
     """Refuse what a web page in a browser on this machine could send through a name that it controls.
 
     Raises:

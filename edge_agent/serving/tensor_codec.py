@@ -21,6 +21,7 @@ DATATYPES = {
     "string": "BYTES",
 }
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES if name != "string"}
+_BY_DTYPE = {np.dtype(name): datatype for name, datatype in DATATYPES.items() if name != "string"}
 _KINDS = {"u": "iu", "i": "iu", "f": "iuf", "b": "b"}
 _LENGTH = struct.Struct("<I")
 
@@ -114,4 +115,4 @@ def encode_binary(array: np.ndarray) -> bytes:
 
 def datatype_of(array: np.ndarray) -> str:
     """Name of an array's type in the protocol."""
-    return "BYTES" if array.dtype.kind in "OU" else DATATYPES[array.dtype.name]
+    return _BY_DTYPE.get(array.dtype, "BYTES")

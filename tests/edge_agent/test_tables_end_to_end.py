@@ -22,7 +22,6 @@ from tests.edge_agent.serving.serving_thread import serving
 from tests.edge_agent.worker.test_process import request_for, running, until
 from tests.simulators.tables import ROWS, VARIANT, expected_scores, make_table_package
 
-
 TENSORS = {
     "inputs": [
         {"name": "age", "shape": [1, 1], "datatype": "FP32", "data": [[1]]},
