@@ -14,9 +14,10 @@ from fleet_server.times import to_text
 KEEP_S = 90 * 86400.0
 
 
-def list_events(connection: Connection, after: int, device: str, limit: int) -> EventPage:
-    """Events with an id above `after`, of one device or (empty) of all."""
-    query = select(schema.events).where(schema.events.c.id > after).order_by(schema.events.c.id).limit(limit)
+def list_events(connection: Connection, after: int, device: str, limit: int, *, newest: bool = False) -> EventPage:
+    """Events with an id above `after`, of one device or (empty) of all: the first `limit` of them, or the newest."""
+    order = schema.events.c.id.desc() if newest else schema.events.c.id
+    query = select(schema.events).where(schema.events.c.id > after).order_by(order).limit(limit)
     query = query.where(schema.events.c.device == device) if device else query
     events = tuple(
         EventView(
@@ -30,7 +31,7 @@ def list_events(connection: Connection, after: int, device: str, limit: int) -> 
             text=row.text,
             data=msgspec.json.decode(row.data, type=dict[str, Any]),
         )
-        for row in connection.execute(query)
+        for row in sorted(connection.execute(query), key=lambda row: row.id)
     )
     return EventPage(events, events[-1].id if events else after)
 

@@ -1,9 +1,10 @@
 """Routes of trust: who the server is, claims and enrolment, publications, TUF metadata, the wish of a device over HTTP."""
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, Router, get, post
+from litestar.params import Body, FromPath
 
 from contract.files import sha256_of
 from contract.rest import ClaimAnswer, ClaimRequest, EnrollAnswer, EnrollRequest, Publication, PublicationAnswer, ServerInfo, ServerKeys
@@ -38,7 +39,7 @@ async def show_server(request: AnyRequest) -> ServerInfo:
 
 
 @post("/v1/claims", status_code=201, summary="Register a claim")
-async def create_claim(request: AnyRequest, data: ClaimRequest) -> ClaimAnswer:
+async def create_claim(request: AnyRequest, data: Annotated[ClaimRequest, Body()]) -> ClaimAnswer:
     """Register a one-time claim for a device."""
     floor = take_operator(request)
     root = await _root(floor)
@@ -47,7 +48,7 @@ async def create_claim(request: AnyRequest, data: ClaimRequest) -> ClaimAnswer:
 
 
 @post("/v1/enroll", status_code=201, summary="Enrol a device with a claim")
-async def enroll_device(request: AnyRequest, data: EnrollRequest) -> EnrollAnswer:
+async def enroll_device(request: AnyRequest, data: Annotated[EnrollRequest, Body()]) -> EnrollAnswer:
     """Use a claim once; the answer is what the device pins."""
     floor = floor_of(request)
     root = await _root(floor)
@@ -70,7 +71,7 @@ async def show_keys(request: AnyRequest) -> ServerKeys:
 
 
 @post("/v1/trust/publications", status_code=201, request_max_body_size=PUBLICATION_MAX_BYTES, summary="Publish signed role files")
-async def create_publication(request: AnyRequest, data: Publication) -> PublicationAnswer:
+async def create_publication(request: AnyRequest, data: Annotated[Publication, Body()]) -> PublicationAnswer:
     """Verify everything, store it, sign snapshot, then timestamp."""
     floor = take_operator(request)
     press = Press(floor.artifacts, floor.keys.online)
@@ -78,7 +79,7 @@ async def create_publication(request: AnyRequest, data: Publication) -> Publicat
 
 
 @get("/v1/tuf/metadata/{file:str}", summary="TUF metadata", media_type="application/json")
-async def show_metadata(request: AnyRequest, file: str) -> Response[bytes]:
+async def show_metadata(request: AnyRequest, file: FromPath[str]) -> Response[bytes]:
     """`timestamp.json` or `<version>.<role>.json` as signed."""
     body = await take_anyone(request).read(find_metadata, file)
     if body is None:

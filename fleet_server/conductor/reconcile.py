@@ -10,7 +10,7 @@ from contract.states import RolloutState
 from fleet_server.conductor.moves import Conduct, call_back, expose, keep_decision, move, start_phase
 from fleet_server.conductor.reading import get_rollout, read_facts, read_spec
 from fleet_server.rollouts.decision import Decision, decide
-from fleet_server.rollouts.lifecycle import ACTIVE
+from fleet_server.rollouts.lifecycle import ACTIVE, Trigger
 from fleet_server.store import schema
 
 _LOG = logging.getLogger(__name__)
@@ -54,4 +54,5 @@ def _apply(connection: Connection, conduct: Conduct, row: Row[Any], decision: De
         values |= {"state_reason": decision.reason, "revision": row.revision + 1}
     connection.execute(update(schema.rollouts).where(schema.rollouts.c.rollout == row.rollout).values(values))
     if decision.trigger is not None:
-        move(connection, conduct, row.rollout, decision.trigger, decision.reason)
+        cause = f"{row.state_reason}; " if decision.trigger is Trigger.ALL_BACK else ""  # why it went back stays on the screen
+        move(connection, conduct, row.rollout, decision.trigger, cause + decision.reason)

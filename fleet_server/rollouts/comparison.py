@@ -47,7 +47,7 @@ def boundary_factor(units: int, planned: int, alpha: float = ALPHA) -> float:
 
 
 def student_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees of freedom, an expansion (error < 0.5 %) above."""
+    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees of freedom, an expansion (error < 1 %) above."""
     if freedom <= 1:
         return math.tan(math.pi * 0.475)
     if freedom == 2:  # noqa: PLR2004

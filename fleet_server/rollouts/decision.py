@@ -1,5 +1,6 @@
 """What happens next to a rollout, decided from its facts alone: the same facts give the same decision, so it can be replayed."""
 
+import math
 from typing import NamedTuple
 
 from contract.rest import GateView, Verdict
@@ -89,13 +90,14 @@ def _due(facts: RolloutFacts) -> tuple[str, ...]:
     stagger = facts.spec.stagger_s
     if not stagger or not waiting:
         return tuple(device.device for device in waiting[:EXPOSE_AT_ONCE])
-    last = max((device.exposed_at or 0.0 for device in _members(facts)), default=0.0)
+    last = max((device.exposed_at for device in _members(facts) if device.exposed_at is not None), default=-math.inf)
     return (waiting[0].device,) if facts.now >= last + stagger else ()
 
 
 def phase_end(facts: RolloutFacts) -> float:
     """The moment until which the present phase bakes at least."""
-    return (facts.phase_started_at or facts.now) + facts.spec.phases[facts.phase].duration_s
+    started_at = facts.now if facts.phase_started_at is None else facts.phase_started_at
+    return started_at + facts.spec.phases[facts.phase].duration_s
 
 
 def _wait_or_give_up(facts: RolloutFacts, decision: Decision, gate: GateView) -> Decision:
@@ -122,8 +124,8 @@ def _roll_back(facts: RolloutFacts, decision: Decision) -> Decision:
     if waiting:
         return decision._replace(call_back=tuple(waiting[:EXPOSE_AT_ONCE]))
     missing = [device.device for device in facts.exposed() if not device.back]
-    deadline = (facts.rollback_started_at or facts.now) + facts.spec.device_deadline_s
-    if missing and facts.now < deadline:
+    started_at = facts.now if facts.rollback_started_at is None else facts.rollback_started_at
+    if missing and facts.now < started_at + facts.spec.device_deadline_s:
         return decision
     text = f"{len(facts.exposed()) - len(missing)} of {len(facts.exposed())} devices are back"
     return decision._replace(trigger=Trigger.ALL_BACK, reason=text + (f"; not heard of: {_names(missing)}" if missing else ""))

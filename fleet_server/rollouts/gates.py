@@ -86,6 +86,9 @@ def latency(facts: RolloutFacts) -> GateView:
     limit = facts.spec.gates.latency_factor
     if not facts.has_control:
         return GateView("latency", PASS, "no control arm; each device's probation compares with its version before", None, limit)
+    missing = [arm for arm in (CONTROL, TREATMENT) if not facts.exposed(arm)]
+    if missing:
+        return GateView("latency", PASS, f"nothing to compare yet: no device of the {missing[0]} was asked so far", None, limit)
     medians = {}
     for arm in (CONTROL, TREATMENT):
         values = _latencies(facts.exposed(arm))

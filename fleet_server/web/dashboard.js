@@ -21,7 +21,7 @@ const CONSEQUENCE = {
 };
 
 let token = readToken();
-let lastEvent = 0;
+let lastEvent = null;
 let events = [];
 const opened = new Set();
 
@@ -170,7 +170,7 @@ function drawFigures(devices, rollouts) {
 }
 
 async function drawAll() {
-  const [devices, rollouts, page] = await Promise.all([ask("/v1/devices"), ask("/v1/rollouts"), ask(`/v1/events?after=${lastEvent}&limit=1000`)]);
+  const [devices, rollouts, page] = await Promise.all([ask("/v1/devices"), ask("/v1/rollouts"), ask(lastEvent === null ? `/v1/events?newest=true&limit=${EVENTS_SHOWN}` : `/v1/events?after=${lastEvent}&limit=1000`)]);
   drawFigures(devices, rollouts);
   drawDevices(devices);
   if (!byId("rollouts").contains(document.activeElement)) {
