@@ -93,14 +93,16 @@ def _missing(verb: str, module_name: str, error: ModuleNotFoundError) -> str:
     help="Project folder that the window opens (a verb has an option of its own).",
 )
 @click.option("--screenshots", type=click.Path(path_type=Path), metavar="FOLDER", help="Render each page to PNG files, without a screen.")
+@click.option("--server", metavar="URL", default="", help="Fleet server that the screenshots show.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the operator's token of that server.")
 @click.version_option(package_name="eyelet-edge")
 @click.pass_context
-def command(context: click.Context, project: Path | None, screenshots: Path | None) -> None:
+def command(context: click.Context, project: Path | None, screenshots: Path | None, server: str, token_file: Path | None) -> None:
     """Eyelet studio: from a folder of data to a signed model on a fleet of devices. Without a command: the window."""
     if context.invoked_subcommand is not None:
         return
     if screenshots is not None:
-        context.exit(_call("desktop_app.ui.screenshots:render_screenshots", screenshots, project))
+        context.exit(_call("desktop_app.ui.screenshots:render_screenshots", screenshots, project, server, token_file))
     context.exit(_call("desktop_app.ui.app:run_window", project))
 
 

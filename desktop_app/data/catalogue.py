@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 ACCEPTANCE_SPLIT = "acceptance"
 LABEL_MAX_LENGTH = 200
 IDS_PER_STATEMENT = 500
-_ORDERS = {"name": "name, id", "newest": "id DESC", "score": "predicted_score IS NULL, predicted_score, id"}
+_ORDERS = {"name": "name, id", "mixed": "sha256, id", "newest": "id DESC", "score": "predicted_score IS NULL, predicted_score, id"}
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -50,7 +50,8 @@ class Sample(msgspec.Struct, frozen=True):
 class SampleQuery(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Which samples to list; an unset field does not restrict.
 
-    `labelled` False asks for those without a label; `order` is `name`, `newest` or `score` (lowest first).
+    `labelled` False asks for those without a label; `order` is `name`, `newest`, `score` (lowest first)
+    or `mixed` (by digest: classes lie side by side, always in the same order).
     """
 
     label: str | None = None

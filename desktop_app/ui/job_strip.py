@@ -15,8 +15,8 @@ from desktop_app.ui.widgets.labels import label
 UNITS = {
     "batch": Text("batches"),
     "sample": Text("samples"),
-    "file": Text("files"),
-    "row": Text("rows"),
+    "files": Text("files"),
+    "rows": Text("rows"),
     "step": Text("steps"),
     "version": Text("versions"),
     "set": Text("sets"),

@@ -22,7 +22,7 @@ class SampleModel(QAbstractListModel):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
-        self._query = SampleQuery()
+        self._query = SampleQuery(order="mixed")
         self._count = 0
         self._pages: dict[int, list[Sample]] = {}
         self._asked: set[int] = set()

@@ -57,7 +57,7 @@ class DataPage(Page):
         say(self.filter, Text("Filter the samples"), "setAccessibleName")
         say(
             self.filter,
-            Text("label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:newest|score"),
+            Text("label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:name|newest|score"),
             "setToolTip",
         )
         self.classes, self.splits = BarList(), BarList(many_colours=False)

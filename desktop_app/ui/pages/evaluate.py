@@ -6,6 +6,7 @@ from typing import ClassVar
 from desktop_app.data.catalogue import Sample
 from desktop_app.evaluation.evaluation import Evaluation
 from desktop_app.jobs.requests import EvaluateJob
+from desktop_app.training.runs import Run
 from desktop_app.ui import figures
 from desktop_app.ui.charts.chart_card import ChartCard
 from desktop_app.ui.charts.confusion import ConfusionView
@@ -168,6 +169,11 @@ class EvaluatePage(Page):
     def _show_samples(self, samples: tuple[Sample, ...]) -> None:
         self.samples.set(samples)
         self.samples_card.set_title(Text("Surest wrong answers"))
+
+    @property
+    def chosen_run(self) -> Run | None:
+        """The run that is shown."""
+        return self._results.chosen if self._results is not None else None
 
     # what can be done
 

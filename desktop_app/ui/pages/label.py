@@ -40,7 +40,7 @@ PILES = (
     Pile(Text("Labelling queue"), SampleQuery(queued=True, order="newest")),
     Pile(Text("Unlabelled"), SampleQuery(labelled=False, excluded=False)),
     Pile(Text("Contradictory labels"), SampleQuery(conflict=True, excluded=False)),
-    Pile(Text("All samples"), SampleQuery()),
+    Pile(Text("All samples"), SampleQuery(order="mixed")),
 )
 
 

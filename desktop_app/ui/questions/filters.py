@@ -17,7 +17,8 @@ STATES = {
     "conflict": {"conflict": True},
 }
 NO_SPLIT = "none"
-ORDERS = ("name", "newest", "score")
+ORDERS = ("mixed", "name", "newest", "score")
+DEFAULT_ORDER = "mixed"
 
 
 def parse_filter(line: str) -> SampleQuery:
@@ -30,7 +31,7 @@ def parse_filter(line: str) -> SampleQuery:
         words = shlex.split(line)
     except ValueError:
         words = line.replace('"', " ").split()
-    query, plain = SampleQuery(), []
+    query, plain = SampleQuery(order=DEFAULT_ORDER), []
     for word in words:
         key, colon, value = word.partition(":")
         if colon and key in KEYS:

@@ -164,8 +164,8 @@ FRAME: dict[str, str] = {
     "Freeze version": "冻结版本",
     "Filter: label:7 is:queued": "筛选：label:7 is:queued",
     "Filter the samples": "筛选样本",
-    "label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:newest|score": (
-        "label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:newest|score"
+    "label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:name|newest|score": (
+        "label:…  split:train|validation|test|acceptance  is:unlabelled|excluded|queued|conflict  sort:name|newest|score"
     ),
     "Show report": "查看报告",
     "No samples yet": "还没有样本",
