@@ -38,6 +38,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self.last_activity_s = self._loop.time()
+        self._eof = False
         self.draining = False
         self.lingering = False
 
@@ -45,6 +46,11 @@ class Connection(asyncio.BufferedProtocol):
     def idle(self) -> bool:
         """Whether no request is under way, not even a part of one."""
         return self._task is None and self._head is None and not self._filled
+
+    @property
+    def body_bytes(self) -> int:
+        """Size of the body that is being received."""
+        return 0 if self._body is None else len(self._body)
 
     @property
     def answering(self) -> bool:
@@ -86,6 +92,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Called by asyncio: the client sends no more; an answer under way is still written."""
+        self._eof = True
         return self._task is not None
 
     def close(self) -> None:
@@ -180,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             self._advance()
 
     def _answer(self, head: Head, response: Response, *, close: bool = False) -> None:
-        keep_alive = head.keep_alive and not close and not self.draining
+        keep_alive = head.keep_alive and not close and not self.draining and not self._eof
         self._write(response, keep_alive=keep_alive, with_body=head.method != "HEAD")
 
     def _write(self, response: Response, *, keep_alive: bool, with_body: bool = True) -> None:

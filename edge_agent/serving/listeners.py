@@ -12,6 +12,9 @@ from edge_agent.serving.http_messages import Head, HttpError
 from edge_agent.serving.service import Service
 
 MAX_CONNECTIONS = 256
+SMALL_BODY_BYTES = 64 * 1024
+BODIES_AT_ONCE = 4
+RETRY_SOON = (("Retry-After", "1"),)
 IDLE_S = 75.0
 REQUEST_S = 20.0
 LINGER_S = 1.0
@@ -42,7 +45,7 @@ class Listeners:
         """
         loop = asyncio.get_running_loop()
         for listening in sockets:
-            factory = functools.partial(self._connect, self._checker(loopback=_is_tcp_loopback(listening)))
+            factory = functools.partial(self._connect, self._checker(loopback=is_tcp_loopback(listening)))
             self._servers.append(await loop.create_server(factory, sock=listening))
         self._sweeper = loop.create_task(self._sweep(), name="sweep")
 
@@ -61,9 +64,14 @@ class Listeners:
             if head.content_length > limit:
                 raise HttpError(413, f"the body has {head.content_length} bytes, at most {limit} are taken", close=True)
             if len(self._connections) > MAX_CONNECTIONS:
-                raise HttpError(503, f"more than {MAX_CONNECTIONS} connections are open", close=True, headers=(("Retry-After", "1"),))
+                raise HttpError(503, f"more than {MAX_CONNECTIONS} connections are open", close=True, headers=RETRY_SOON)
+            if head.content_length > SMALL_BODY_BYTES and self._bodies_under_way() + head.content_length > BODIES_AT_ONCE * limit:
+                raise HttpError(503, "too many large bodies are being received", close=True, headers=RETRY_SOON)
 
         return check
+
+    def _bodies_under_way(self) -> int:
+        return sum(connection.body_bytes for connection in self._connections)
 
     async def _sweep(self) -> None:
         """Close connections that are idle for long or send a request too slowly."""
@@ -135,8 +143,12 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdigit() else host
 
 
-def _is_tcp_loopback(listening: socket.socket) -> bool:
-    """True for TCP on loopback, False for a Unix socket."""
+def is_tcp_loopback(listening: socket.socket) -> bool:
+    """True for TCP on loopback, False for a Unix socket.
+
+    Raises:
+        ListenerError: it is bound beyond loopback.
+    """
     if listening.family not in {socket.AF_INET, socket.AF_INET6}:
         return False
     address = listening.getsockname()[0]

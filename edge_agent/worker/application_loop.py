@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from contract.application import Application
+from contract.application import Application, CapturePolicy
 from contract.codec import utc_now
 from contract.manifest import Manifest
 from edge_agent.engine.engine import Prediction
@@ -37,6 +37,7 @@ class ApplicationLoop:
     async def run(self, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
         """Take every item of the source; what happens is told through `emit`."""
         try:
+            self._check()
             with ExitStack() as stack:
                 source = open_source(self._application.source, self._inference.engine.spec, data_folder)
                 for document in self._application.sinks:
@@ -50,6 +51,15 @@ class ApplicationLoop:
             emit(SourceEnded(str(error), failed=True))
             return
         emit(SourceEnded("the source came to its end"))
+
+    def _check(self) -> None:
+        model = self._manifest.name
+        if self._application.model != model:
+            raise SourceError(
+                f"the application {self._application.name} is for the model {self._application.model}, this slot runs {model}"
+            )
+        if self._application.capture != CapturePolicy():
+            log.warning("this agent version keeps no samples: the capture policy of %s is not followed", self._application.name)
 
     async def _take(self, item: SourceSample | SourceDropped, emit: Callable[[FromWorker], None]) -> None:
         recorder = self._inference.recorder

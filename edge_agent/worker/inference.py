@@ -6,6 +6,8 @@ Slower ones get a queue with a bound: what is above it is refused at once, not l
 
 import asyncio
 import concurrent.futures
+import contextlib
+from collections.abc import AsyncIterator
 
 from edge_agent.engine.engine import Engine, Prediction, Sample
 from edge_agent.engine.errors import InferenceError
@@ -29,6 +31,7 @@ class Inference:
         self._queue_length = queue_length
         self._latency_s = latency_us / 1e6
         self._lock = asyncio.Lock()
+        self._progress: asyncio.Future[None] | None = None
         self._thread = None if self.inline else concurrent.futures.ThreadPoolExecutor(1, "inference")
 
     @property
@@ -71,13 +74,27 @@ class Inference:
             raise
         finally:
             self.under_way -= 1
+            self._tell_progress()
         self.recorder.record(prediction)
         return prediction
 
+    def _tell_progress(self) -> None:
+        if self._progress is not None and not self._progress.done():
+            self._progress.set_result(None)
+
     async def settle(self) -> None:
-        """Return when the inference under way is done: the sign that work gets done."""
+        """Return when the next inference is done, at once where none is under way: the sign that work gets done."""
+        if not self.under_way:
+            return
+        if self._progress is None or self._progress.done():
+            self._progress = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._progress)
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[Engine]:
+        """The engine for as long as the block, with no other inference beside."""
         async with self._lock:
-            pass
+            yield self.engine
 
     def close(self) -> None:
         """End the thread and give the engine's memory back."""

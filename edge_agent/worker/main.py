@@ -21,7 +21,7 @@ from contract.errors import ContractError
 from contract.states import FailureReason
 from edge_agent.engine.errors import EngineError, InferenceError, ModelRefusedError, RuntimeAbsentError, StepRefusedError
 from edge_agent.engine.golden import check_golden
-from edge_agent.serving.listeners import Listeners, open_listeners
+from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
 from edge_agent.serving.service import Service
 from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
@@ -74,7 +74,12 @@ class Worker:
         """Serve until told to end, or until the supervisor is gone."""
         request, manifest = self._request, self._opened.package.manifest
         service = Service(self._inference, manifest, request.variant, request.max_body_bytes)
-        self._listeners = await open_listeners([socket.socket(fileno=descriptor) for descriptor in request.sockets], service)
+        try:
+            self._listeners = await open_listeners([socket.socket(fileno=descriptor) for descriptor in request.sockets], service)
+        except (ListenerError, OSError) as error:
+            self.send(Failed(FailureReason.INTERNAL, str(error)))
+            await self._close()
+            return
         ready = Ready(
             manifest.name,
             manifest.version,
@@ -125,7 +130,7 @@ class Worker:
             await self._inference.settle()
             self.send(Pong(message.id, self._recorder.completed))
         elif isinstance(message, Probe):
-            self.send(self._probe(message))
+            self.send(await self._probe(message))
         elif isinstance(message, Flush):
             self._close_window()
         elif isinstance(message, Drain):
@@ -133,11 +138,12 @@ class Worker:
         elif isinstance(message, Stop):
             self._ended.set()
 
-    def _probe(self, message: Probe) -> Probed:
+    async def _probe(self, message: Probe) -> Probed:
         variant = self._request.variant
         sample = self._opened.golden[:1]
         try:
-            result = check_golden(self._opened.engine, sample, variant, self._opened.package.manifest.variants[variant])
+            async with self._inference.exclusive() as engine:
+                result = check_golden(engine, sample, variant, self._opened.package.manifest.variants[variant])
         except InferenceError as error:
             log.error("a golden sample failed: %s", error)  # noqa: TRY400
             return Probed(message.id, passed=False, max_difference=-1.0, latency_us=0.0)

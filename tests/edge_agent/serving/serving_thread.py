@@ -18,11 +18,18 @@ FAST_US, SLOW_US = 100.0, 1e6
 
 
 @contextlib.contextmanager
-def serving(package: Package, *, latency_us: float = FAST_US, queue_length: int = 32, max_body_bytes: int = 8 << 20) -> Iterator[int]:
-    """Serve on a free port of loopback; yields the port."""
+def serving(
+    package: Package,
+    *,
+    latency_us: float = FAST_US,
+    queue_length: int = 32,
+    max_body_bytes: int = 8 << 20,
+    listening: socket.socket | None = None,
+) -> Iterator[int]:
+    """Serve on a free port of loopback (or on `listening`); yields the port."""
     loop = asyncio.new_event_loop()
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
+    listening = listening or socket.create_server(("127.0.0.1", 0))
+    port = int(listening.getsockname()[1]) if listening.family == socket.AF_INET else 0
     started = threading.Event()
     ended = asyncio.Event()
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from contract.package import Package
 from contract.signing import PrivateKey
+from edge_agent.serving.listeners import BODIES_AT_ONCE, MAX_CONNECTIONS, ListenerError, is_tcp_loopback
 from tests.edge_agent.serving.serving_thread import SLOW_US, serving
 from tests.simulators.packages import make_frames, make_package
 
@@ -224,3 +225,35 @@ def test_a_refused_upload_still_gets_its_answer(port: int) -> None:
             for _ in range(50):
                 connection.sendall(bytes(1_000_00))
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_connections_and_large_bodies_have_a_bound(package: Package) -> None:
+    with serving(package, max_body_bytes=100_000) as port, contextlib.ExitStack() as stack:
+        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n"
+        for _ in range(BODIES_AT_ONCE):
+            upload = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            upload.sendall(head)
+            assert upload.recv(100).startswith(b"HTTP/1.1 100 ")
+        assert raw(port, head).startswith(b"HTTP/1.1 503 ")
+        for _ in range(MAX_CONNECTIONS - BODIES_AT_ONCE):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        answer = raw(port, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1" in answer
+
+
+def test_a_unix_socket_is_served_without_a_host_check(package: Package, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        with serving(package, listening=listening), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(path)
+            client.sendall(b"GET /v2 HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_an_address_beyond_loopback_is_refused() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listening, pytest.raises(ListenerError, match="needs a token and TLS"):
+        is_tcp_loopback(listening)

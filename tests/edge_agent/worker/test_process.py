@@ -139,8 +139,9 @@ def test_an_application_replays_a_folder_into_json_lines_and_fires_its_rule(pack
     assert not [message for message in messages if isinstance(message, SourceEnded) and message.failed]
 
 
-def test_a_source_that_can_not_be_opened_leaves_the_endpoint_serving(package: Package, tmp_path: Path) -> None:
-    application = Application(1, "colours", 1, "digits", Source("camera"), ())
+@pytest.mark.parametrize(("model", "words"), [("digits", "camera"), ("letters", "is for the model letters, this slot runs digits")])
+def test_an_application_that_can_not_run_leaves_the_endpoint_serving(package: Package, tmp_path: Path, model: str, words: str) -> None:
+    application = Application(1, "colours", 1, model, Source("camera"), ())
 
     async def story() -> None:
         messages: list[FromWorker] = []
@@ -150,7 +151,7 @@ def test_a_source_that_can_not_be_opened_leaves_the_endpoint_serving(package: Pa
                 await until(lambda: any(isinstance(message, SourceEnded) for message in messages))
                 (ended,) = (message for message in messages if isinstance(message, SourceEnded))
                 assert ended.failed
-                assert "camera" in ended.detail
+                assert words in ended.detail
                 assert (await asyncio.to_thread(post_image, listening.getsockname()[1], make_frames(1, 1)[0][0]))[0] == 200
 
     asyncio.run(story())
