@@ -27,12 +27,15 @@ def build(options: Mapping[str, OptionValue], *, classes: int, size: tuple[int, 
     from torch import nn
 
     from desktop_app.training.layers import conv_block, head
+    from desktop_app.training.shifted_views import MeanOfShiftedViews
 
     widths = stage_widths(int(options["width"]), size)
     layers: list[Any] = [conv_block(3, widths[0])]
     for before, after in itertools.pairwise(widths):
         layers += [nn.MaxPool2d(2), conv_block(before, after)]
-    return nn.Sequential(*layers, head(widths[-1], classes))
+    network = nn.Sequential(*layers, head(widths[-1], classes))
+    views = int(options.get("views", 1))
+    return MeanOfShiftedViews(network, views) if views > 1 else network
 
 
 ARCHITECTURE = Architecture(
@@ -44,6 +47,9 @@ ARCHITECTURE = Architecture(
     build=build,
     options=(
         Option("width", 16, "channels of the first convolution; the cost grows with its square", minimum=2, maximum=512),
+        Option(
+            "views", 1, "shifted views that are averaged after training; the cost of an inference grows with them", minimum=1, maximum=121
+        ),
         Option("input_size", 0, "side in pixels of the square that the network sees; 0 chooses it from the data", minimum=0, maximum=512),
     ),
     usual={"epochs": 8, "batch_size": 32, "learning_rate": 5e-3},
