@@ -3,29 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from contract.rest import DeviceView, ModelView, RolloutSpec, RolloutView, ServerInfo, WindowView
-from desktop_app.release.server_client import read_token
+from desktop_app.release.server_client import ServerClient, read_token
 from desktop_app.ui.workspace import Trouble, Workspace
 
 POLL_MS = 2000
 WINDOWS_PER_POLL = 500
 WINDOWS_MAX = 20_000
-
-
-class Client(Protocol):
-    """What the link needs of `desktop_app.release.server_client.ServerClient`."""
-
-    def server_info(self) -> ServerInfo: ...
-    def list_devices(self) -> Any: ...  # noqa: ANN401  (any sequence of DeviceView)
-    def list_models(self) -> Any: ...  # noqa: ANN401
-    def list_rollouts(self) -> Any: ...  # noqa: ANN401
-    def create_rollout(self, spec: RolloutSpec) -> RolloutView: ...
-    def act_on_rollout(self, rollout: str, action: str, revision: int, reason: str = "") -> RolloutView: ...
-    def list_windows(self, *, after: int = 0, device: str = "", rollout: str = "", limit: int = 200) -> Any: ...  # noqa: ANN401
 
 
 @dataclass(frozen=True)
@@ -47,11 +35,11 @@ class FleetLink(QObject):
     troubled = Signal(object)  # Trouble
     connected = Signal()
 
-    def __init__(self, workspace: Workspace, make_client: Callable[[str, str], Any]) -> None:
+    def __init__(self, workspace: Workspace, make_client: Callable[[str, str], ServerClient]) -> None:
         super().__init__()
         self._workspace = workspace
         self._make_client = make_client
-        self._client: Any = None
+        self._client: ServerClient | None = None
         self.url = ""
         self.token = ""
         self.wanted_rollout = ""
@@ -69,7 +57,7 @@ class FleetLink(QObject):
     def connect_to(self, url: str, token_file: Path) -> None:
         """Connect to a server with the operator's token in a file."""
 
-        def first() -> tuple[Any, str, FleetSnapshot]:
+        def first() -> tuple[ServerClient, str, FleetSnapshot]:
             token = read_token(token_file.expanduser())
             client = self._make_client(url, token)
             return client, token, take_snapshot(client)
@@ -79,6 +67,8 @@ class FleetLink(QObject):
     def disconnect_from_server(self) -> None:
         """Forget the server."""
         self._timer.stop()
+        if self._client is not None:
+            self._client.close()
         self._client, self.snapshot, self.url, self.token = None, None, "", ""
         self.changed.emit()
 
@@ -114,7 +104,9 @@ class FleetLink(QObject):
             on_trouble,
         )
 
-    def _act(self, action: Callable[[Any], Any], on_done: Callable[[Any], object], on_trouble: Callable[[Trouble], object]) -> None:
+    def _act(
+        self, action: Callable[[ServerClient], Any], on_done: Callable[[Any], object], on_trouble: Callable[[Trouble], object]
+    ) -> None:
         client = self._client
 
         def done(value: Any) -> None:  # noqa: ANN401
@@ -124,7 +116,7 @@ class FleetLink(QObject):
         if client is not None:
             self._workspace.work(self, "fleet-action", lambda: action(client), done, on_trouble)
 
-    def _take_client(self, url: str, client: Any, token: str, snapshot: FleetSnapshot) -> None:  # noqa: ANN401
+    def _take_client(self, url: str, client: ServerClient, token: str, snapshot: FleetSnapshot) -> None:
         self._client, self.url, self.token = client, url, token
         self._take_snapshot(snapshot)
         self.connected.emit()
@@ -138,7 +130,7 @@ class FleetLink(QObject):
         self.troubled.emit(trouble)
 
 
-def take_snapshot(client: Any, wanted: str = "", known: FleetSnapshot | None = None) -> FleetSnapshot:  # noqa: ANN401  (any `Client`)
+def take_snapshot(client: ServerClient, wanted: str = "", known: FleetSnapshot | None = None) -> FleetSnapshot:
     """Ask a server for all that the page shows; of the rollout's windows only those that are new."""
     rollouts = tuple(sorted(client.list_rollouts(), key=lambda view: view.created_at, reverse=True))
     shown = next((view for view in rollouts if view.rollout == wanted), rollouts[0] if rollouts else None)
@@ -152,7 +144,7 @@ def take_snapshot(client: Any, wanted: str = "", known: FleetSnapshot | None = N
     )
 
 
-def _more_windows(client: Any, shown: RolloutView, known: FleetSnapshot | None) -> tuple[WindowView, ...]:  # noqa: ANN401
+def _more_windows(client: ServerClient, shown: RolloutView, known: FleetSnapshot | None) -> tuple[WindowView, ...]:
     is_same = known is not None and known.shown is not None and known.shown.rollout == shown.rollout
     before = known.windows if known is not None and is_same else ()
     after = max((view.id for view in before), default=0)

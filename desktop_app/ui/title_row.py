@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from desktop_app.ui.tokens import SPACE_M, SPACE_S
 from desktop_app.ui.translations.text import Text
@@ -13,12 +13,11 @@ ChipContent = tuple[Text | str, str]
 
 
 class TitleRow(QWidget):
-    """`set_chips` shows (text, tone) pairs; `actions` are buttons from left to right, the primary last."""
+    """`set_chips` shows (text, tone) pairs; actions lie from left to right, the primary last."""
 
-    def __init__(self, title: Text, actions: Sequence[QPushButton]) -> None:
+    def __init__(self, title: Text, actions: Sequence[QWidget]) -> None:
         super().__init__()
         self.title = label(title, "title")
-        self.actions = tuple(actions)
         self._shown: tuple[ChipContent, ...] = ()
         self._chips = QHBoxLayout()
         self._chips.setSpacing(6)

@@ -1,5 +1,6 @@
 """The window: rail, pages, job strip, toast, commands; the table of pages is here."""
 
+import functools
 from pathlib import Path
 
 import msgspec
@@ -171,7 +172,7 @@ class StudioWindow(QMainWindow):
     def commands(self) -> tuple[Command, ...]:
         """Everything that can be done from anywhere."""
         pages = [
-            Command(Text("Go to {page}", page=page.title), lambda key=page.key: self.go(key), f"Alt+{at + 1}")
+            Command(Text("Go to {page}", page=page.title), functools.partial(self.go, page.key), f"Alt+{at + 1}")
             for at, page in enumerate(PAGES)
         ]
         home, current = self.pages["home"], self.current_page
@@ -213,7 +214,7 @@ class StudioWindow(QMainWindow):
 def make_window(preferences: Preferences, preferences_path: Path) -> StudioWindow:
     """A window with its parts, not yet shown."""
     workspace = Workspace()
-    fleet = FleetLink(workspace, lambda url, token: ServerClient(url, token))
+    fleet = FleetLink(workspace, ServerClient)
 
     def locate(sha256: str) -> Path | None:
         return workspace.project.blob_path(sha256) if workspace.project is not None else None

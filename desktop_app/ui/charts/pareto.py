@@ -121,7 +121,7 @@ def _free_place(centre: QPointF, radius: float, size: tuple[float, float], taken
     candidates = []
     for step in range(3):
         away, up = radius + 4 + step * 10, height / 2 + radius + 3 + step * height
-        offsets = (
+        offsets: tuple[tuple[float, float], ...] = (
             (away + width / 2, 0.0),
             (-away - width / 2, 0.0),
             (0.0, -up),

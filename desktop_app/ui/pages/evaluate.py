@@ -57,7 +57,7 @@ class EvaluatePage(Page):
     def __init__(self, studio: Studio) -> None:
         self.run_choice = Choice(Text("Run"))
         self.primary = button(Text("Evaluate"), "target", "primary", self.evaluate)
-        super().__init__(studio, (self.run_choice, self.primary))  # type: ignore[arg-type]
+        super().__init__(studio, (self.run_choice, self.primary))
         self._results: Results | None = None
         self._wanted = ""
         self.accuracy = FigureCard(Text("Accuracy on the test split"))
@@ -223,7 +223,7 @@ class EvaluatePage(Page):
 
 
 def _matrix_rows(found: Evaluation) -> list[tuple[str, tuple[Cell, ...]]]:
-    rows = []
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
     for truth, counts in zip(found.labels, found.confusion, strict=True):
         total = sum(counts)
         for said, count in zip(found.labels, counts, strict=True):

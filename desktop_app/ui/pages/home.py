@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from desktop_app.jobs.requests import ImportJob
 from desktop_app.ui import figures
@@ -14,12 +13,14 @@ from desktop_app.ui.icons import dress_label
 from desktop_app.ui.job_runner import JobHandle
 from desktop_app.ui.language import say, show
 from desktop_app.ui.pages.import_card import ImportCard, ImportWish
+from desktop_app.ui.pages.next_step import next_step, task_name
 from desktop_app.ui.pages.page import Page
+from desktop_app.ui.pages.step_tile import StepTile
 from desktop_app.ui.questions.holdings import Holdings, read_holdings
 from desktop_app.ui.questions.recognition import Recognition, recognise
 from desktop_app.ui.questions.sample_project import free_folder, write_digits
 from desktop_app.ui.studio import Studio
-from desktop_app.ui.tokens import SPACE_L, SPACE_M, SPACE_S
+from desktop_app.ui.tokens import SPACE_M, SPACE_S
 from desktop_app.ui.translations.text import Text, counted
 from desktop_app.ui.widgets.buttons import button, rename_button
 from desktop_app.ui.widgets.cards import Card
@@ -28,75 +29,6 @@ from desktop_app.ui.widgets.labels import ElidedLabel, label
 from desktop_app.ui.widgets.layouts import boxed, column, emptied, row
 from desktop_app.ui.widgets.states import SENTENCE_WIDTH
 from desktop_app.ui.workspace import EVERYTHING, IMPORTS, SAMPLES, Trouble
-
-
-class Step(NamedTuple):
-    """What comes next: what the button says, where it leads, and why."""
-
-    action: Text
-    page: str
-    why: Text
-
-
-def next_step(holdings: Holdings) -> Step:
-    """The first step of the loop that the project still lacks."""
-    if not holdings.samples:
-        return Step(Text("Import data"), "data", Text("The project is empty. Drop a folder of images or a CSV table here."))
-    if holdings.unlabelled and not holdings.classes:
-        return Step(Text("Label samples"), "label", Text("No sample has a label yet. Ten per class are a good start."))
-    if not holdings.versions:
-        return Step(
-            Text("Freeze a version"), "data", Text("Freeze a dataset version: training reads an immutable, hashed list of samples.")
-        )
-    if holdings.best_run is None:
-        return Step(Text("Train first model"), "train", Text("A dataset version is there. Train a first model on it."))
-    if not holdings.packages:
-        return Step(
-            Text("Ship the model"), "ship", Text("A model is trained. Convert it, see what int8 costs, and build a signed package.")
-        )
-    return Step(Text("Open the fleet"), "fleet", Text("A package is built. Publish it and roll it out to devices."))
-
-
-class StepTile(QFrame):
-    """One step of the loop: icon, name, figure, note; leads to its page."""
-
-    wanted = Signal()
-
-    def __init__(self, name: Text, icon_name: str) -> None:
-        super().__init__()
-        self.setProperty("role", "tile")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        mark = QLabel()
-        dress_label(mark, icon_name, "accent", 18)
-        self._name = label(name, "muted")
-        self.figure = label("–", "figure")
-        self.note = ElidedLabel("", "small")
-        box = QVBoxLayout(self)
-        box.setContentsMargins(SPACE_L, SPACE_M, SPACE_M, SPACE_M)
-        box.setSpacing(3)
-        box.addLayout(row(mark, self._name, None))
-        box.addWidget(self.figure)
-        box.addWidget(self.note)
-
-    def set(self, figure: str, note: Text | str) -> None:
-        """Show a figure and what it means."""
-        show(self.figure, figure)
-        show(self.note, note)
-        show(self, f"{self._name.text()}: {figure}, {self.note.text()}", "setAccessibleName")
-
-    def mousePressEvent(self, _event: QMouseEvent) -> None:
-        """Lead there."""
-        self.wanted.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Return and Space lead there too."""
-        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space}:
-            self.wanted.emit()
-        else:
-            super().keyPressEvent(event)
-
 
 TILES = (
     ("data", Text("Samples"), "image"),
@@ -345,9 +277,3 @@ class HomePage(Page):
     def job_done(self, handle: JobHandle) -> None:
         """Nothing to add: the holdings are read again because samples changed."""
         del handle
-
-
-def task_name(task: str) -> Text | str:
-    """A task in words."""
-    names = {"image-classification": Text("image classification"), "tabular-classification": Text("tabular classification")}
-    return names.get(task, task)

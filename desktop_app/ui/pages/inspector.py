@@ -41,7 +41,10 @@ class Inspector(Card):
         self.relabel = Choice(Text("New label"))
         self.relabel.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.exclude = button(Text("Exclude"), "prohibit", "", self._exclude)
-        for part in (self.picture, self.name, row(self.label_chip, self.split_chip, self.state_chip, None), *self.facts, self.hint):
+        self.add(self.picture)
+        self.add(self.name)
+        self.add(row(self.label_chip, self.split_chip, self.state_chip, None))
+        for part in (*self.facts, self.hint):
             self.add(part)
         self.add(self.relabel)
         self.add(row(self.exclude, None))
@@ -101,7 +104,7 @@ class Inspector(Card):
         shown_size = (
             f"{sample.width} × {sample.height} px · {figures.size(sample.size_bytes)}" if sample.width else figures.size(sample.size_bytes)
         )
-        facts = (
+        facts: tuple[Text | str, ...] = (
             Text("model says: {said}", said=said),
             shown_size,
             f"SHA-256 {sample.sha256[:12]}…",

@@ -1,18 +1,19 @@
 """Label: one sample in large, a key per class, the queue below; a label moves on to the next sample."""
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLineEdit, QListView, QPushButton, QSizePolicy, QVBoxLayout
 
-from desktop_app.data.catalogue import Sample, SampleQuery, exclude, set_label, undo
+from desktop_app.data.catalogue import Sample, exclude, set_label, undo
 from desktop_app.ui import figures
 from desktop_app.ui.grid.model import SampleModel
 from desktop_app.ui.grid.view import SampleGrid
 from desktop_app.ui.language import say, show
 from desktop_app.ui.pages.inspector import split_name
 from desktop_app.ui.pages.page import Page
+from desktop_app.ui.pages.piles import KEYS, PILES, first_pile, keys_for
 from desktop_app.ui.questions.holdings import Holdings, read_holdings
 from desktop_app.ui.studio import Studio
 from desktop_app.ui.tokens import SPACE_M
@@ -25,37 +26,7 @@ from desktop_app.ui.widgets.picture import Picture
 from desktop_app.ui.widgets.states import EmptyState
 from desktop_app.ui.workspace import SAMPLES, VERSIONS, Trouble
 
-KEYS = "1234567890"
 STRIP_HEIGHT = 136
-
-
-class Pile(NamedTuple):
-    """A pile of samples to go through."""
-
-    name: Text
-    query: SampleQuery
-
-
-PILES = (
-    Pile(Text("Labelling queue"), SampleQuery(queued=True, order="newest")),
-    Pile(Text("Unlabelled"), SampleQuery(labelled=False, excluded=False)),
-    Pile(Text("Contradictory labels"), SampleQuery(conflict=True, excluded=False)),
-    Pile(Text("All samples"), SampleQuery(order="mixed")),
-)
-
-
-def first_pile(holdings: Holdings) -> int:
-    """The first pile that is not empty."""
-    sizes = (holdings.queued, holdings.unlabelled, holdings.conflicts, 1)
-    return next(at for at, size in enumerate(sizes) if size)
-
-
-def keys_for(labels: tuple[str, ...]) -> dict[str, str]:
-    """A key per class: a class that is called like a digit gets that digit, the others what is left, from 1 on."""
-    own = {name: name for name in labels if name in KEYS and len(name) == 1}
-    left = [key for key in KEYS if key not in own.values()]
-    others = [name for name in labels if name not in own]
-    return {**own, **dict(zip(others, left, strict=False))}
 
 
 class LabelPage(Page):
@@ -130,7 +101,7 @@ class LabelPage(Page):
         self.content_box.addWidget(below)
 
     def _connect(self) -> None:
-        self.pile.activated.connect(lambda index: self._show_pile(index))
+        self.pile.activated.connect(self._show_pile)
         self.new_class.returnPressed.connect(self._label_new)
         self.model.loaded.connect(lambda count: self.move_to(min(self._wanted_row, count - 1)))
         self.strip.chosen.connect(lambda _samples: self._show_sample())

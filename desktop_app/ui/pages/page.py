@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from desktop_app.jobs.events import Failed
 from desktop_app.ui.job_runner import JobHandle
@@ -29,7 +29,7 @@ class Page(QWidget):
     topics: ClassVar[frozenset[str]] = frozenset()
     job_names: ClassVar[frozenset[type]] = frozenset()
 
-    def __init__(self, studio: Studio, actions: Sequence[QPushButton] = ()) -> None:
+    def __init__(self, studio: Studio, actions: Sequence[QWidget] = ()) -> None:
         super().__init__()
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

@@ -12,6 +12,7 @@ from desktop_app.ui.widgets.labels import label
 from desktop_app.ui.widgets.layouts import row
 
 _BP = 100
+SMALL_FLEET, FIRST_SHARE, FIRST_SHARE_SMALL = 10, 10, 34  # percent; of three devices one goes first
 
 
 class RolloutDialog(QDialog):
@@ -24,7 +25,9 @@ class RolloutDialog(QDialog):
         self._models, self._devices = models, devices
         self.model, self.version, self.control = Choice(Text("Model")), Choice(Text("Version")), Choice(Text("Control version"))
         self.name = QLineEdit()
-        self.canary = spin(Text("First phase, share of the devices"), 34 if len(devices) < 10 else 10, 1, 100, " %")
+        self.canary = spin(
+            Text("First phase, share of the devices"), FIRST_SHARE_SMALL if len(devices) < SMALL_FLEET else FIRST_SHARE, 1, 100, " %"
+        )
         self.bake = spin(Text("Time in the first phase"), 60, 0, 90 * 86400, " s")
         self.tolerated = spin(Text("Failures that are tolerated"), 5, 1, 99, " %")
         self.max_failures = spin(Text("Stop after this many failed devices"), 2, 0, 10_000)
@@ -90,7 +93,8 @@ class RolloutDialog(QDialog):
         first = max(1, round(count * self.canary.value() / 100))
         self.name.setPlaceholderText(f"{self.model.currentText()} v{version}")
         sentence = Text(
-            "{first} of {count} devices get version {version} first. If the gates pass for {seconds} s, the rest follow; if they fail, all go back.",
+            "{first} of {count} devices get version {version} first. "
+            "If the gates pass for {seconds} s, the rest follow; if they fail, all go back.",
             first=first,
             count=count,
             version=version,

@@ -10,7 +10,7 @@ from desktop_app.ui import figures
 from desktop_app.ui.charts.chart_card import ChartCard
 from desktop_app.ui.charts.curves import Curve, CurvesPlot
 from desktop_app.ui.job_runner import JobHandle
-from desktop_app.ui.pages.home import task_name
+from desktop_app.ui.pages.next_step import task_name
 from desktop_app.ui.pages.page import Page
 from desktop_app.ui.pages.recipe_card import RecipeCard, SettingsCard
 from desktop_app.ui.questions.training import Training, read_training

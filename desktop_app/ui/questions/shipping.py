@@ -114,8 +114,5 @@ def read_flipped(project: Project, run: Run, variant: str) -> tuple[Sample, ...]
         return ()
     version = find_version(project, run.recipe.dataset_version)
     members = version.of_split("test") or version.of_split("validation")
-    found = []
-    for at in report.flipped.get(variant, ())[:FLIPPED_MAX]:
-        if at < len(members) and (sample := find_sample(project, members[at].sha256)) is not None:
-            found.append(sample)
-    return tuple(found)
+    places = [at for at in report.flipped.get(variant, ())[:FLIPPED_MAX] if at < len(members)]
+    return tuple(sample for at in places if (sample := find_sample(project, members[at].sha256)) is not None)

@@ -115,7 +115,6 @@ LOOP: dict[str, str] = {
     "Accuracy gate": "准确率门限",
     "May lose at most": "最多允许损失",
     "How many points of accuracy a variant may lose": "变体最多可损失多少百分点的准确率",
-    "0.1 points": "0.1 个百分点",
     "{n} points": "{n} 个百分点",
     "{name}, recall by class: {worst} points": "{name}，各类召回率：{worst} 个百分点",
     "{name}: no class lost recall": "{name}：没有类别的召回率下降",

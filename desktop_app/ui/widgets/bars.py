@@ -131,8 +131,8 @@ class BarList(QWidget):
 
     def rows(self) -> list[BarRow]:
         """The bars that are shown."""
-        widgets = (self._box.itemAt(index).widget() for index in range(self._box.count()))
-        return [widget for widget in widgets if isinstance(widget, BarRow)]
+        items = (self._box.itemAt(index) for index in range(self._box.count()))
+        return [widget for item in items if item is not None and isinstance(widget := item.widget(), BarRow)]
 
     def _choose(self, key: str) -> None:
         self.choose("" if key == self._chosen else key)

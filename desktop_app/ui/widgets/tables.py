@@ -117,8 +117,8 @@ class CellDelegate(QStyledItemDelegate):
         theme = THEME.current
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state: QStyle.StateFlag = option.state
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(rect, QColor(theme.accent_ground))
         tone = index.data(_TONE_ROLE)
@@ -129,7 +129,7 @@ class CellDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _text(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        rect: QRect = option.rect.adjusted(8, 0, -8, 0)  # type: ignore[attr-defined]
+        rect: QRect = option.rect.adjusted(8, 0, -8, 0)
         painter.setPen(QColor(THEME.current.text))
         shown = painter.fontMetrics().elidedText(str(index.data() or ""), Qt.TextElideMode.ElideRight, rect.width())
         painter.drawText(rect, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
@@ -151,7 +151,7 @@ class CellDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """Wide enough for its text."""
-        width = option.fontMetrics.horizontalAdvance(str(index.data() or ""))  # type: ignore[attr-defined]
+        width = option.fontMetrics.horizontalAdvance(str(index.data() or ""))
         return QSize(width + (34 if index.data(_TONE_ROLE) else 20), ROW_HEIGHT)
 
 
