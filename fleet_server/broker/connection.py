@@ -94,6 +94,8 @@ class Connection(asyncio.Protocol):
     def _handle_frames(self) -> None:
         try:
             while not self._closing and self._greeting is None:
+                if self.session is None:
+                    self._reader.check_greeting()
                 frame = self._reader.next_frame()
                 if frame is None:
                     return

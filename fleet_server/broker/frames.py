@@ -68,6 +68,15 @@ class FrameReader:
         """Add what the socket gave."""
         self._buffer += data
 
+    def check_greeting(self) -> None:
+        """Refuse at its first byte what can not become a CONNECT, such as HTTP or TLS on the wrong port.
+
+        Raises:
+            PacketError: it can not.
+        """
+        if self._buffer and self._buffer[0] != CONNECT_TYPE << 4:
+            raise PacketError(f"the first byte is {self._buffer[0]:#04x}: no CONNECT")
+
     def next_frame(self) -> bytes | None:
         """Cut out the next whole frame, None while it is incomplete.
 

@@ -17,6 +17,8 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import mqtt5
+
 from contract.codec import MESSAGE_MAX_BYTES
 from contract.files import write_atomic
 from contract.topics import FROM_DEVICE, PREFIX, TO_DEVICE
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 PROGRAM = "mosquitto"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+PROBE_TIMEOUT_S = 1.0
 RESTART_DELAY_S = 1.0
 _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"])
 
@@ -135,12 +138,20 @@ class Mosquitto:
         while loop.time() < deadline:
             if process.returncode is not None:
                 raise BrokerError(f"mosquitto ended at once: {self._last_log()}")
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(self.address.host, self.address.port)
-                writer.close()
-                return
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                if await asyncio.wait_for(self._answers(), PROBE_TIMEOUT_S):
+                    return
             await asyncio.sleep(0.02)
         raise BrokerError(f"mosquitto does not listen on port {self.address.port} after {START_TIMEOUT_S:g} s: {self._last_log()}")
+
+    async def _answers(self) -> bool:
+        """Whether it answers a CONNECT (by refusing it): it listens before it has read its certificate."""
+        reader, writer = await asyncio.open_connection(self.address.host, self.address.port, ssl=self.address.ssl_context())
+        try:
+            writer.write(mqtt5.ConnectPacket("probe").write())
+            return bool(await reader.read(1))
+        finally:
+            writer.close()
 
     def _last_log(self) -> str:
         path = self._settings.folder / "mosquitto.log"

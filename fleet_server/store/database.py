@@ -136,12 +136,12 @@ class Database:
                 outcomes.extend((job, *_run_one(connection, job.work)) for job in jobs)
         except Exception as error:  # noqa: BLE001  (each caller gets it through its future)
             outcomes = [(job, None, error) for job in jobs]
+        self._tell(connection.info.pop("changes", set()))  # first: who asked may build on what listeners do
         for job, result, failure in outcomes:
             if failure is None:
                 job.future.set_result(result)
             else:
                 job.future.set_exception(failure)
-        self._tell(connection.info.pop("changes", set()))
 
     def _tell(self, changes: set[Change]) -> None:
         for change, callback in self._listeners:

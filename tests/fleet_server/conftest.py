@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import shutil
 
 import httpx
 import pytest
@@ -57,8 +58,16 @@ def clock():
     return TestClock()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("template") / "fleet.sqlite"
+    Database(path).close()
+    return path
+
+
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path / "fleet.sqlite")
     with Database(tmp_path / "fleet.sqlite") as opened:
         yield opened
 
