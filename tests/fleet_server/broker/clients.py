@@ -14,6 +14,7 @@ from typing import Any
 import mqtt5
 
 from fleet_server.broker.limits import Limits
+from fleet_server.broker.listener import Listener, start_listener
 from fleet_server.broker.opening import open_broker
 from fleet_server.broker.passwords import hash_password
 from fleet_server.broker.settings import Broker, BrokerSettings
@@ -86,6 +87,48 @@ def broker_in_thread(settings: BrokerSettings, *names: str) -> Iterator[RunningB
         yield RunningBroker(broker, devices, loop)
     finally:
         loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=15)
+        assert not thread.is_alive()
+
+
+class RunningListener:
+    """A listener in a thread, with a way into its event loop."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+        self._listener, self._loop, self._stop = listener, loop, stop
+        self.port = listener.port
+
+    def in_loop(self, function: Any) -> Any:
+        async def call() -> Any:
+            return function(self._listener)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(WAIT_S)
+
+    def counts(self) -> dict[str, int]:
+        return self.in_loop(lambda listener: listener.counts())
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+
+@contextlib.contextmanager
+def listener_in_thread(authenticator: Any, limits: Limits) -> Iterator[RunningListener]:
+    started: queue.Queue[RunningListener] = queue.Queue()
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        async with start_listener("127.0.0.1", 0, authenticator, limits=limits) as listener:
+            started.put(RunningListener(listener, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(live()), name="listener")
+    thread.start()
+    running = started.get(timeout=10)
+    try:
+        yield running
+    finally:
+        with contextlib.suppress(RuntimeError):  # it was stopped by the test
+            running.stop()
         thread.join(timeout=15)
         assert not thread.is_alive()
 
@@ -197,6 +240,3 @@ def wait_until(condition: Any, timeout: float = WAIT_S) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
-
-
-SMALL = Limits(payload_bytes=4096, sweep_s=0.05, connect_timeout_s=0.3)
