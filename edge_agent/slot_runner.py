@@ -80,18 +80,24 @@ class SlotRunner:
 
     async def boot(self, update: Update | None, damage: str) -> None:
         """Serve at once what the journal and the pointers say, before anything else is decided."""
-        self.state = self._tools.store.load_slot(self.name, update)
-        if damage:
-            self.state = msgspec.structs.replace(self.state, update=None, current=self.state.last_known_good)
-            self._tools.store.point(self.name, CURRENT, self.state.last_known_good)
-        elif self.state.current is None and self.state.last_known_good is not None and (update is None or update.is_final):
-            self._owner.agent_event(f"slot {self.name}: the current version is lost or damaged; the last known good one serves", {})
-            self.state = msgspec.structs.replace(self.state, current=self.state.last_known_good)
-            self._tools.store.point(self.name, CURRENT, self.state.current)
+        self.state = self._tools.store.load_slot(self.name, None if damage else update)
         installed = machine.version_to_boot(self.state)
         if installed is not None:
             await self.keeper.keep_serving(self.as_serving(installed))
+        self._repair_pointer(installed)
         self.post(Restarted())
+
+    def _repair_pointer(self, installed: Installed | None) -> None:
+        pointer = self._tools.store.pointer(self.name, CURRENT)
+        if pointer == installed:
+            return
+        was = f"{pointer.model.model} {pointer.model.version}" if pointer else "nothing"
+        now = f"{installed.model.model} {installed.model.version}" if installed else "nothing"
+        self._owner.agent_event(f"slot {self.name} goes back from {was} to {now}", {})
+        try:
+            self._tools.store.point(self.name, CURRENT, installed)
+        except OSError:
+            log.exception("The pointer could not be written; the last known good version serves all the same")
 
     async def run(self) -> None:
         """Move through events until cancelled."""

@@ -108,7 +108,6 @@ PROBATION_PATIENCE = 3.0
 VARIANTS_MAX = 16
 """The policy's time holds for one variant; they are tested one after the other."""
 SELF_TEST_GRACE_S = 15.0
-_LAST_KNOWN_GOOD_SERVES = frozenset({_S.SELF_TESTING, _S.ACTIVATING, _S.PROBATION, _S.ROLLING_BACK})
 
 
 class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -198,11 +197,11 @@ def advance(slot: Slot, event: Event) -> Step:
     """
     if isinstance(event, Wished):
         return _wished(slot, event.wish)
+    if isinstance(event, Restarted):
+        return _restarted(msgspec.structs.replace(slot, current=version_to_boot(slot)))
     update = slot.update
     if update is None or update.is_final:
-        return _restarted_at_rest(slot) if isinstance(event, Restarted) else (slot, ())
-    if isinstance(event, Restarted):
-        return _restarted(slot, update)
+        return slot, ()
     return _finished(slot, update, event) if event.state is update.state else (slot, ())
 
 
@@ -225,10 +224,14 @@ def deadline_s(update: Update) -> float:
 
 
 def version_to_boot(slot: Slot) -> Installed | None:
-    """What must serve at once when the agent starts, before anything else is decided."""
-    if slot.update is not None and slot.update.state in _LAST_KNOWN_GOOD_SERVES:
-        return slot.last_known_good
-    return slot.current or slot.last_known_good
+    """What must serve at once when the agent starts, before anything else is decided.
+
+    It is the last known good version, whatever the pointer `current` says: only a version that was
+    being committed has proven itself as well.
+    """
+    if slot.update is not None and slot.update.state is UpdateState.COMMITTING:
+        return slot.current or slot.last_known_good
+    return slot.last_known_good or slot.current
 
 
 def refusal(slot: Slot, wish: Wish) -> Quarantined | None:
@@ -294,7 +297,10 @@ def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:
     return _move(slot, update, Outcome.SUCCEEDED, None, "")
 
 
-def _restarted(slot: Slot, update: Update) -> Step:
+def _restarted(slot: Slot) -> Step:
+    update = slot.update
+    if update is None or update.is_final:
+        return _restarted_at_rest(slot)
     state = update.state
     if Outcome.RESTARTED not in TABLE[state]:
         return _move(slot, update, _retry_or_give_up(update), FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")

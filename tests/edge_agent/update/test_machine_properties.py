@@ -50,7 +50,7 @@ class SimulatedDevice(RuleBasedStateMachine):
 
     # What can happen
 
-    @rule(version=st.integers(1, 4), force=st.booleans(), application=st.sampled_from([0, 0, 1]))
+    @rule(version=st.integers(1, 3), force=st.booleans(), application=st.sampled_from([0, 0, 1]))
     def wished(self, version: int, force: bool, application: int) -> None:
         self.revision += 1
         self.apply(Wished(wish(version, self.revision, force=force, application=application)))
@@ -77,20 +77,34 @@ class SimulatedDevice(RuleBasedStateMachine):
         self.apply(Succeeded(state, variant="onnx-float32" if state is S.SELF_TESTING else None))
 
     @precondition(lambda self: self.work is not None)
+    @rule(steps=st.integers(2, 10))
+    def went_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.work is not None:
+                self.succeeded()
+
+    @precondition(lambda self: self.work is not None)
     @rule(reason=st.sampled_from(REASONS), swapped=st.booleans())
     def failed(self, reason: FailureReason, swapped: bool) -> None:
         assert self.work is not None
         update, self.work = self.work, None
-        if update.state is S.ACTIVATING and swapped:
-            self.pointers["current"] = self.serving = update.candidate
+        self.half_done(update, swapped)
         self.apply(Failed(update.state, reason, "as drawn"))
 
     @precondition(lambda self: self.work is not None)
-    @rule()
-    def late(self) -> None:
+    @rule(swapped=st.booleans())
+    def late(self, swapped: bool) -> None:
         assert self.work is not None
         update, self.work = self.work, None
+        self.half_done(update, swapped)
         self.apply(DeadlinePassed(update.state))
+
+    def half_done(self, update: Update, swapped: bool) -> None:
+        """Work that failed may have written its pointer all the same."""
+        if swapped and update.state is S.ACTIVATING:
+            self.pointers["current"] = self.serving = update.candidate
+        if swapped and update.state is S.ROLLING_BACK:
+            self.pointers["current"] = self.serving = self.slot.last_known_good
 
     @rule(done=st.integers(0, 4))
     def power_will_go(self, done: int) -> None:
@@ -103,11 +117,11 @@ class SimulatedDevice(RuleBasedStateMachine):
         good = self.pointers["good"]
         slot = Slot(self.pointers["current"], good, self.journal, quarantine=dict(self.quarantine))
         if damaged:
-            slot = msgspec.structs.replace(slot, update=None, current=good)
-            self.journal, self.pointers["current"] = None, good
+            slot = msgspec.structs.replace(slot, update=None)
+            self.journal = None
         self.work, self.slot = None, slot
         self.serving = version_to_boot(slot)
-        if slot.update is not None and slot.update.state in {S.SELF_TESTING, S.ACTIVATING, S.PROBATION, S.ROLLING_BACK}:
+        if good is not None and (slot.update is None or slot.update.state is not S.COMMITTING):
             assert self.serving == good
         self.apply(Restarted())
 
@@ -126,6 +140,9 @@ class SimulatedDevice(RuleBasedStateMachine):
             self.journal = action.update
         elif isinstance(action, Quarantine):
             assert action.entry.reason in VERSION_FAULTS
+            good = self.slot.last_known_good
+            proven = {good.model.digest, good.application.digest if good.application else ""} if good else set()
+            assert action.digest not in proven, "what serves well is not to blame"
             self.quarantine[action.digest] = action.entry
         elif isinstance(action, Release):
             self.quarantine.pop(action.digest)
@@ -139,8 +156,8 @@ class SimulatedDevice(RuleBasedStateMachine):
         assert update == self.journal, "the intent is in the journal before anything is done"
         if update.state is S.ACTIVATING:
             assert update.wish.model.version in self.verified
-            entry = next((self.quarantine[digest] for digest in update.wish.digests if digest in self.quarantine), None)
-            assert entry is None or (update.wish.model.force and update.wish.revision > entry.revision)
+            entries = [self.quarantine[digest] for digest in update.wish.digests if digest in self.quarantine]
+            assert all(update.wish.model.force and update.wish.revision > entry.revision for entry in entries)
 
     # What always holds
 
@@ -180,10 +197,11 @@ class SimulatedDevice(RuleBasedStateMachine):
         if hasattr(self, "slot"):
             assert self.slot.update is None or self.slot.update.state in FINAL_UPDATE_STATES
             assert self.slot.current == self.slot.last_known_good
-            assert self.pointers["current"] == self.slot.current
+            on_disk = Slot(self.pointers["current"], self.pointers["good"], self.journal)
+            assert version_to_boot(on_disk) == self.slot.current
 
 
 TestSimulatedDevice = SimulatedDevice.TestCase
 TestSimulatedDevice.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
