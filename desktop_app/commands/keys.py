@@ -45,7 +45,7 @@ def list_(keys_folder: Path, as_json: bool) -> None:
 
 
 def _warnings(keys_folder: Path) -> list[str]:
-    from desktop_app.release.tuf_repository import repository_warnings
+    from desktop_app.release.repositories import repository_warnings
 
     return repository_warnings(keys_folder)
 

@@ -15,8 +15,9 @@ from contract.names import check_id
 from contract.rest import ClaimRequest
 from desktop_app.errors import ReleaseError
 from desktop_app.release.keys import KeyStore
+from desktop_app.release.repositories import find_repository
 from desktop_app.release.server_client import ServerClient
-from desktop_app.release.tuf_repository import find_repository, utc_clock
+from desktop_app.release.tuf_repository import utc_clock
 
 DEFAULT_LIFE = datetime.timedelta(hours=24)
 SECRET_BYTES = 32

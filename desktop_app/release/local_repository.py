@@ -16,7 +16,8 @@ from contract.files import CHUNK_BYTES, atomic_writer, read_bounded, sha256_of, 
 from contract.signing import PrivateKey
 from desktop_app.errors import ReleaseError
 from desktop_app.release.keys import KeyStore
-from desktop_app.release.tuf_repository import ROLE_MAX_BYTES, Clock, find_repository, utc_clock
+from desktop_app.release.repositories import find_repository
+from desktop_app.release.tuf_repository import ROLE_MAX_BYTES, Clock, utc_clock
 from desktop_app.release.tuf_roles import ROOT, SNAPSHOT, TIMESTAMP, new_snapshot, new_timestamp, sign_role
 
 

@@ -8,8 +8,9 @@ from desktop_app.jobs.context import Report
 from desktop_app.release.catching_up import catch_up
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.local_repository import LocalRepository
+from desktop_app.release.repositories import find_repository
 from desktop_app.release.server_client import ServerClient, ServerError
-from desktop_app.release.tuf_repository import TufRepository, find_repository
+from desktop_app.release.tuf_repository import TufRepository
 
 _SERVER_FAULT = 500
 

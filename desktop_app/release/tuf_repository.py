@@ -28,7 +28,7 @@ from contract.trust import (
 )
 from desktop_app.errors import ReleaseError
 from desktop_app.release.folder_lock import locked
-from desktop_app.release.keys import REPOSITORY, ROOT_NAMES, KeyStore
+from desktop_app.release.keys import ROOT_NAMES, KeyStore
 from desktop_app.release.keys import TARGETS as TARGETS_KEY
 from desktop_app.release.tuf_checks import due_roles, expiry_warnings, verify_roles
 from desktop_app.release.tuf_roles import (
@@ -298,26 +298,3 @@ class TufRepository:
     def warnings(self) -> list[str]:
         """A sentence for every role that ends within 60 days."""
         return expiry_warnings(newest_roles(self.folder), self._clock())
-
-
-def list_repositories(store: KeyStore, clock: Clock = utc_clock) -> list[TufRepository]:
-    """Every repository of a key store."""
-    return [TufRepository(folder, store, clock) for folder in _folders(store.folder)]
-
-
-def _folders(keys_folder: Path) -> list[Path]:
-    parent = keys_folder / REPOSITORY
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-
-
-def repository_warnings(keys_folder: Path, clock: Clock = utc_clock) -> list[str]:
-    """A sentence for every role of every repository that ends within 60 days; needs no passphrase."""
-    return [warning for folder in _folders(keys_folder) for warning in expiry_warnings(newest_roles(folder), clock())]
-
-
-def find_repository(store: KeyStore, online: PublicKey, clock: Clock = utc_clock) -> TufRepository:
-    """The repository whose root lets `online` sign, or a new, empty one for that key."""
-    for repository in list_repositories(store, clock):
-        if online.keyid in repository.online_keyids():
-            return repository
-    return TufRepository(store.folder / REPOSITORY / online.keyid[:16], store, clock)

@@ -237,7 +237,7 @@ def test_a_claim_is_refused_where_the_servers_root_is_another(store, made):
     with answering(answer) as client:
         with pytest.raises(ReleaseError, match="no root of trust"):
             make_claim(client, store, "pi-01")
-        from desktop_app.release.tuf_repository import find_repository
+        from desktop_app.release.repositories import find_repository
 
         find_repository(store, online.public).set_online_key(online.public)
         with pytest.raises(ReleaseError, match="is not the one this studio published") as caught:

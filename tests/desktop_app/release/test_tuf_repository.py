@@ -14,7 +14,8 @@ from contract.trust import application_target, manifest_target, policy_target
 from desktop_app.errors import KeyStoreError, ReleaseError
 from desktop_app.release.keys import MOVE_AWAY, KeyStore, init_keys
 from desktop_app.release.local_repository import LocalRepository
-from desktop_app.release.tuf_repository import TufRepository, find_repository, utc_clock
+from desktop_app.release.repositories import find_repository
+from desktop_app.release.tuf_repository import TufRepository, utc_clock
 
 PASSPHRASE = "correct horse"
 
