@@ -11,8 +11,10 @@ import platform
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample, make_session
 from benchmarks.timing import compare, print_table
 from contract.package import Package
-from edge_agent.worker.messages import WorkerRequest
+from edge_agent.worker.messages import FromWorker, WindowStats, WorkerRequest
 from edge_agent.worker.process import start_worker
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
 
@@ -98,20 +103,42 @@ def measure(package: Package, port: int, rounds: int) -> None:
     kind, sample = package.manifest.name, make_sample(package.manifest.name)
     session = make_session(package.variant_path(VARIANT).read_bytes())
     requests = {"endpoint, binary tensors": binary_request(kind, sample)}
-    works: dict[str, Callable[[], object]] = {"bare session.run": lambda: session.run(None, sample)}
+    requests.update({"endpoint, JPEG": jpeg_request(sample["frame"])} if kind == "cnn" else {"endpoint, JSON": json_request(kind, sample)})
+    measure_sample(
+        f"{kind}, raw input {shape_words(sample)}", sample, session, {name: Client(port, data) for name, data in requests.items()}, rounds
+    )
     if kind == "cnn":
         small = {"frame": np.ascontiguousarray(sample["frame"][:SIDE, :SIDE])}
-        works[f"bare session.run, {SIDE} x {SIDE}"] = lambda: session.run(None, small)
-        requests[f"endpoint, binary, {SIDE} x {SIDE}"] = binary_request(kind, small)
-        requests["endpoint, JPEG of 640 x 480"] = jpeg_request(sample["frame"])
-    else:
-        requests["endpoint, JSON"] = json_request(kind, sample)
-    clients = {name: Client(port, request) for name, request in requests.items()}
+        measure_sample(
+            f"{kind}, raw input {shape_words(small)}",
+            small,
+            session,
+            {"endpoint, binary tensors": Client(port, binary_request(kind, small))},
+            rounds,
+        )
+
+
+def shape_words(sample: dict[str, np.ndarray]) -> str:
+    """The shape of the one input."""
+    return " x ".join(str(axis) for array in sample.values() for axis in array.shape)
+
+
+def measure_sample(
+    title: str, sample: dict[str, np.ndarray], session: "onnxruntime.InferenceSession", clients: dict[str, Client], rounds: int
+) -> None:
+    """Print one table: the bare session on this sample beside each client."""
+    works: dict[str, Callable[[], object]] = {"bare session.run": lambda: session.run(None, sample)}
     works.update({name: client.ask for name, client in clients.items()})
     times = compare(works, rounds)
     for client in clients.values():
         client.close()
-    print_table(f"{kind}: one request at a time", times, "bare session.run")
+    print_table(title, times, "bare session.run")
+
+
+def print_latency(message: FromWorker) -> None:
+    """What the worker itself measured."""
+    if isinstance(message, WindowStats):
+        print(f"inside the worker: p50 {message.latency_us.quantile(0.5):.0f} µs (bins of 25 %) over {message.count} inferences")
 
 
 async def serve_and_measure(package: Package, rounds: int) -> None:
@@ -119,13 +146,16 @@ async def serve_and_measure(package: Package, rounds: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         request = WorkerRequest(str(package.folder), package.digest, VARIANT, sockets=(listening.fileno(),))
-        worker = await start_worker(request, lambda _: None)
+        begun = time.perf_counter()
+        worker = await start_worker(request, print_latency)
         try:
             ready = await worker.wait_ready(30)
-            print(f"\n{package.manifest.name}: ready {ready.startup_s:.2f} s after the process began")
+            print(
+                f"\n{package.manifest.name}: ready {time.perf_counter() - begun:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference"
+            )
             await asyncio.to_thread(measure, package, listening.getsockname()[1], rounds)
         finally:
-            await worker.stop()
+            await worker.drain(5)
 
 
 def main(rounds: int) -> None:

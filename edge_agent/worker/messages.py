@@ -73,7 +73,7 @@ class Stop(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """The worker serves. `latency_us` is the median of its warm-up."""
+    """The worker serves, `startup_s` after its imports. `latency_us` is the least of its warm-up."""
 
     model: str
     version: int
