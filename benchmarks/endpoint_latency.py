@@ -151,7 +151,8 @@ async def serve_and_measure(package: Package, rounds: int) -> None:
         try:
             ready = await worker.wait_ready(30)
             print(
-                f"\n{package.manifest.name}: ready {time.perf_counter() - begun:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference"
+                startup_s = time.perf_counter() - begun
+                f"\n{package.manifest.name}: ready {startup_s:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference"
             )
             await asyncio.to_thread(measure, package, listening.getsockname()[1], rounds)
         finally:
