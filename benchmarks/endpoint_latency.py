@@ -150,10 +150,8 @@ async def serve_and_measure(package: Package, rounds: int) -> None:
         worker = await start_worker(request, print_latency)
         try:
             ready = await worker.wait_ready(30)
-            print(
-                startup_s = time.perf_counter() - begun
-                f"\n{package.manifest.name}: ready {startup_s:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference"
-            )
+            startup_s = time.perf_counter() - begun
+            print(f"\n{package.manifest.name}: ready {startup_s:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference")
             await asyncio.to_thread(measure, package, listening.getsockname()[1], rounds)
         finally:
             await worker.drain(5)
