@@ -129,7 +129,9 @@ class Mosquitto:
         write_atomic(folder / "access", access_rules(self._settings.fleet), mode=0o600)
         write_atomic(self.config_path, configuration(self._settings, self.address.port))
         await end_leftover(self.config_path)
-        self._process = await asyncio.create_subprocess_exec(program, "-c", str(self.config_path), stdin=asyncio.subprocess.DEVNULL)
+        self._process = await asyncio.create_subprocess_exec(
+            program, "-c", str(self.config_path), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        )  # of its own session: Ctrl-C is for the server, which then ends it in order
         await self._wait_until_listening(self._process)
 
     async def _wait_until_listening(self, process: asyncio.subprocess.Process) -> None:
