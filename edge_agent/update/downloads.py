@@ -104,7 +104,7 @@ def _fetch_rest(http: ServerHttp, entry: FileEntry, partial: Path, cancelled: th
     if have > entry.size_bytes:
         partial.unlink()
         have = 0
-    if have == entry.size_bytes and partial.exists():
+    if have == entry.size_bytes:
         return
     headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
     with http.open(f"/v1/artifacts/{entry.sha256}", headers) as response:

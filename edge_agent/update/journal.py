@@ -75,12 +75,12 @@ class Journal:
             data = read_bounded(self.path, JOURNAL_MAX_BYTES) if self.path.exists() else b""
         except Exception as error:  # noqa: BLE001  (whatever is wrong with the file, the agent starts)
             return JournalState({}, f"the journal can not be read: {error}")
-        whole, _, torn = data.rpartition(b"\n")
+        *lines, torn = data.split(b"\n")
         if torn:
             log.warning("The journal's last line was cut short (%d bytes); what it announced had not begun", len(torn))
             if repair:
                 os.truncate(self.path, len(data) - len(torn))
-        return _parse(whole.split(b"\n") if whole else [])
+        return _parse(lines)
 
     def append(self, slot: str, kind: str, update: Update) -> None:
         """Write one line and wait until it is on the disk.
@@ -101,9 +101,9 @@ class Journal:
         if size == 0:
             sync_folder(self.path.parent)
 
-    def compact(self, updates: Iterable[tuple[str, Update]]) -> None:
+    def compact(self, updates: Iterable[tuple[str, Update]], *, above_bytes: int = COMPACT_ABOVE_BYTES) -> None:
         """Replace a long journal by the last record of each slot."""
-        if self.path.exists() and self.path.stat().st_size > COMPACT_ABOVE_BYTES:
+        if self.path.exists() and self.path.stat().st_size > above_bytes:
             self.replace(updates)
 
     def replace(self, updates: Iterable[tuple[str, Update]]) -> None:
