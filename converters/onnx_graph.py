@@ -1,6 +1,6 @@
 """Small operations on ONNX graphs that several steps share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,19 @@ def rename_output(graph: Any, old: str, new: str) -> None:  # noqa: ANN401
     for output in inner.output:
         if output.name == old:
             output.name = new
+
+
+def rename_inputs(graph: Any, names: Sequence[str]) -> None:  # noqa: ANN401
+    """Give the inputs of a graph, in their order, other names; an inner tensor that has one of them steps aside."""
+    inner = graph.graph
+    old = [tensor.name for tensor in inner.input]
+    made = {name for node in inner.node for name in node.output} | {tensor.name for tensor in inner.initializer}
+    new = dict(zip(old, names, strict=True)) | {name: f"inner.{name}" for name in made & set(names)}
+    for node in inner.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+    for tensor in (*inner.input, *inner.initializer):
+        tensor.name = new.get(tensor.name, tensor.name)
 
 
 def opset_of(path: Path) -> int:

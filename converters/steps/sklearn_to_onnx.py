@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.manifest import TensorSpec
 from converters.errors import SourceError, StepError
-from converters.onnx_graph import clean, rename_output, save_graph
+from converters.onnx_graph import clean, rename_inputs, rename_output, save_graph
 from converters.preprocessing import SCORES
 from converters.quiet import quiet
 from converters.sources import SklearnSource, Source
@@ -40,6 +40,7 @@ def run(material: Material, _: Path, output: Path) -> None:
         raise StepError(f"{type(source.estimator).__name__} gives no probabilities", "Choose a classifier with predict_proba")
     del graph.graph.output[:]
     graph.graph.output.extend(outputs)
+    rename_inputs(graph, [spec.name for spec in source.spec.inputs])  # skl2onnx makes identifiers of columns' names
     rename_output(graph, "probabilities", SCORES)
     _remove_unread(graph)
     clean(graph)

@@ -91,3 +91,18 @@ def test_an_estimator_that_never_saw_a_class_is_refused(table, tmp_path):
     source = SklearnSource(estimator, SPEC, {name: frame[name].to_numpy() for name in frame})
     with pytest.raises(ConversionError, match=r"knows the classes \['no', 'yes'\]"):
         convert(source, targets=["onnx-float32"], calibration=rows(frame[:5]), evaluation=EvaluationSet(()), folder=tmp_path)
+
+
+def test_columns_keep_names_that_are_no_identifiers(tmp_path) -> None:
+    names = ("weight g", "weight_g", "Größe/cm", "variable")  # the last is a name that the converter itself gives to tensors
+    frame = pd.DataFrame(np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32), columns=names)
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, (frame.sum(axis=1) > 0).astype(int))
+    inputs = tuple(TensorSpec(name, "float32", (1,)) for name in names)
+    spec = ModelSpec("tabular-classification", ("no", "yes"), inputs, (TensorSpec("scores", "float32", (2,), "C"),), {})
+    samples = [{name: np.array([value], np.float32) for name, value in zip(names, row, strict=True)} for row in frame.to_numpy()]
+    source = SklearnSource(estimator, spec, {name: frame[name].to_numpy() for name in names})
+    report = convert(source, targets=("onnx-float32",), calibration=(), evaluation=EvaluationSet(samples), folder=tmp_path)
+    variant = report.variants["onnx-float32"]
+    with open_variant(tmp_path / variant.file, variant, spec) as engine:
+        found = np.stack([engine.predict(sample).scores for sample in samples])
+    assert np.abs(found - estimator.predict_proba(frame)).max() < 1e-5
