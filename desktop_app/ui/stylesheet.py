@@ -136,6 +136,8 @@ def _bars(t: Theme) -> str:
     return f"""
     QProgressBar {{ background: {t.track}; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; text-align: center; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
+    QProgressBar[tone="good"]::chunk {{ background: {t.good}; }}
+    QProgressBar[tone="bad"]::chunk {{ background: {t.bad}; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
     QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
     QScrollBar::handle {{ background: {t.border}; border-radius: 4px; min-height: 28px; min-width: 28px; margin: 1px; }}

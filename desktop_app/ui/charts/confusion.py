@@ -150,7 +150,7 @@ class ConfusionView(QWidget):
     def sentence(self, row: int, column: int) -> Text:
         """A cell in words."""
         return Text(
-            "{count} of {total} samples of “{truth}” were called “{said}”",
+            '{count} of {total} samples of "{truth}" were called "{said}"',
             count=figures.count(self.counts[row][column]),
             total=figures.count(sum(self.counts[row])),
             truth=self.labels[row],

@@ -208,7 +208,7 @@ class DataPage(Page):
 
     def relabel(self, ids: list[int], name: str) -> None:
         """Give samples another label; a toast offers the undo."""
-        sentence = Text("{count} labelled “{name}”", count=len(ids), name=figures.one_line(name, 30))
+        sentence = Text('{count} labelled "{name}"', count=len(ids), name=figures.one_line(name, 30))
         self._change(lambda project: set_label(project, ids, name), sentence)
 
     def exclude(self, ids: list[int], is_out: bool) -> None:

@@ -198,7 +198,7 @@ class EvaluatePage(Page):
             self._show_samples(results.worst)
             return
         run = results.chosen
-        title = Text("“{truth}” called “{said}”", truth=figures.one_line(truth, 20), said=figures.one_line(said, 20))
+        title = Text('"{truth}" called "{said}"', truth=figures.one_line(truth, 20), said=figures.one_line(said, 20))
 
         def show_cell(samples: tuple[Sample, ...]) -> None:
             self.samples.set(samples)

@@ -27,8 +27,10 @@ from desktop_app.ui.widgets.buttons import button, rename_button
 from desktop_app.ui.widgets.cards import Card
 from desktop_app.ui.widgets.labels import label
 from desktop_app.ui.widgets.layouts import boxed, column, row
-from desktop_app.ui.widgets.tables import Table
+from desktop_app.ui.widgets.tables import Table, height_of
 from desktop_app.ui.workspace import Trouble
+
+DEVICES_SHOWN = 5
 
 
 class FleetPage(Page):
@@ -69,7 +71,7 @@ class FleetPage(Page):
         self.middle = boxed(row(self.gates_card, self.arms_chart, space=SPACE_M))
         devices = Card(Text("Devices"))
         devices.add(self.devices, 1)
-        for part, stretch in ((self.rollout, 0), (self.no_rollout, 0), (self.middle, 4), (devices, 3)):
+        for part, stretch in ((self.rollout, 0), (self.no_rollout, 0), (self.middle, 4), (devices, 1)):
             self.content_box.addWidget(part, stretch)
 
     def _connect_state(self) -> QWidget:
@@ -128,6 +130,7 @@ class FleetPage(Page):
         rename_button(self.primary, Text("New rollout"))
         self._show_chips(snapshot)
         self.devices.set([(device.device, device_cells(device)) for device in snapshot.devices])
+        self.devices.setMinimumHeight(height_of(min(len(snapshot.devices), DEVICES_SHOWN)))
         self._show_rollout(snapshot)
 
     def _show_chips(self, snapshot: FleetSnapshot) -> None:
@@ -208,7 +211,7 @@ class FleetPage(Page):
 
     def start_rollout(self, spec: RolloutSpec) -> None:
         """Start a rollout."""
-        started = lambda view: self.studio.toast(Text("Rollout “{name}” started", name=figures.one_line(view.spec.name, 40)))  # noqa: E731
+        started = lambda view: self.studio.toast(Text('Rollout "{name}" started', name=figures.one_line(view.spec.name, 40)))  # noqa: E731
         self.studio.fleet.wanted_rollout = ""
         self.studio.fleet.create_rollout(spec, started, self.tell_trouble)
 

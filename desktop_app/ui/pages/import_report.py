@@ -52,7 +52,7 @@ def report_rows(report: ImportReport) -> list[tuple[str, tuple[Cell, ...]]]:
     """A row for each refused file, contradictory label and leak."""
     rows = [(Cell(r.name), Cell(Text("refused"), "bad"), Cell(r.reason, tip=figures.one_line(r.reason))) for r in report.refused]
     for c in report.conflicts:
-        reason = Text("labelled “{one}” here and “{two}” as {name}", one=c.label, two=c.other_label, name=c.other_name)
+        reason = Text('labelled "{one}" here and "{two}" as {name}', one=c.label, two=c.other_label, name=c.other_name)
         rows.append((Cell(c.name), Cell(Text("contradictory"), "caution"), Cell(reason)))
     for leak in report.leaks:
         reason = Text("also in another split as {name}; kept in {split}", name=leak.other_name, split=leak.kept)

@@ -237,7 +237,7 @@ class LabelPage(Page):
 
     def _name_primary(self, sample: Sample | None) -> None:
         said = sample.predicted if sample is not None else None
-        text = Text("Accept “{name}”", name=figures.one_line(said, 24)) if said else Text("Next sample")
+        text = Text('Accept "{name}"', name=figures.one_line(said, 24)) if said else Text("Next sample")
         rename_button(self.primary, text)
         self.primary.setEnabled(sample is not None)
 

@@ -46,6 +46,7 @@ class PhaseTile(QFrame):
         text, tone = phase_state(rollout, phase)
         show(self.state, text)
         set_tone(self.state, tone)
+        set_tone(self.bar, tone)
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(settled + failed)
         show(self.note, Text("{settled} of {total} devices settled, {failed} failed", settled=settled, total=total, failed=failed))
@@ -96,7 +97,7 @@ class RolloutCard(Card):
         if shown is None:
             return
         title = Text(
-            "Rollout “{name}”, {model} version {n}",
+            'Rollout "{name}", {model} version {n}',
             name=figures.one_line(shown.spec.name, 40),
             model=shown.spec.model,
             n=shown.spec.version,

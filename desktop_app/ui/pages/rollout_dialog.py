@@ -24,7 +24,8 @@ class RolloutDialog(QDialog):
         self.setMinimumWidth(520)
         self._models, self._devices = models, devices
         self.model, self.version, self.control = Choice(Text("Model")), Choice(Text("Version")), Choice(Text("Control version"))
-        self.name = QLineEdit()
+        self.name, self.application = QLineEdit(), QLineEdit()
+        self.application.setPlaceholderText("read-digits:1")
         self.canary = spin(
             Text("First phase, share of the devices"), FIRST_SHARE_SMALL if len(devices) < SMALL_FLEET else FIRST_SHARE, 1, 100, " %"
         )
@@ -54,6 +55,7 @@ class RolloutDialog(QDialog):
             (Text("Version"), self.version),
             (Text("Control version (A/B)"), self.control),
             (Text("Name"), self.name),
+            (Text("Application, name:version (optional)"), self.application),
             (Text("First phase, share of the devices"), self.canary),
             (Text("Time in the first phase"), self.bake),
             (Text("Failures that are tolerated"), self.tolerated),
@@ -112,11 +114,14 @@ class RolloutDialog(QDialog):
             else (PhaseSpec(100 * _BP, float(self.bake.value())),)
         )
         control = int(self.control.currentText()) if self.control.currentIndex() > 0 else None
+        application, _, number = self.application.text().strip().partition(":")
         return RolloutSpec(
             name=self.name.text().strip() or self.name.placeholderText(),
             model=self.model.currentText(),
             version=version,
             phases=phases,
             control_version=control,
+            application=application,
+            application_version=int(number) if number.isdigit() else int(bool(application)),
             gates=GateSpec(tolerated_failure_share=self.tolerated.value() / 100, max_failures=self.max_failures.value()),
         )

@@ -146,7 +146,7 @@ FRAME: dict[str, str] = {
     "Import of {name}: {taken} taken, {refused} refused, {duplicates} duplicates, {conflicts} contradictory labels": (
         "导入 {name}：接收 {taken}，拒绝 {refused}，重复 {duplicates}，标签矛盾 {conflicts}"
     ),
-    "labelled “{one}” here and “{two}” as {name}": "此处标为“{one}”，在 {name} 处标为“{two}”",
+    'labelled "{one}" here and "{two}" as {name}': "此处标为“{one}”，在 {name} 处标为“{two}”",
     "also in another split as {name}; kept in {split}": "在另一划分中也有（{name}）；保留在 {split}",
     "Refused and contradictory": "被拒绝的与矛盾的",
     "Back to the samples": "返回样本",
@@ -206,7 +206,7 @@ FRAME: dict[str, str] = {
     "no label": "无标签",
     "model says: {said}": "模型判断：{said}",
     "source: {name}": "来源：{name}",
-    "{count} labelled “{name}”": "{count} 个已标为“{name}”",
+    '{count} labelled "{name}"': "{count} 个已标为“{name}”",
     "{count} excluded": "已排除 {count} 个",
     "{count} taken back in": "已重新纳入 {count} 个",
     # label
@@ -215,7 +215,7 @@ FRAME: dict[str, str] = {
     "Contradictory labels": "标签矛盾",
     "All samples": "全部样本",
     "Next sample": "下一个样本",
-    "Accept “{name}”": "接受“{name}”",
+    'Accept "{name}"': "接受“{name}”",
     "The sample to be labelled": "待标注的样本",
     "Which samples to go through": "要处理哪些样本",
     "New class": "新类别",

@@ -15,6 +15,7 @@ from desktop_app.ui.tokens import TYPE_SMALL
 from desktop_app.ui.translations.text import Text
 
 ROW_HEIGHT = 34
+HEADER_HEIGHT = 34
 Index = QModelIndex | QPersistentModelIndex
 _TONE_ROLE = Qt.ItemDataRole.UserRole + 1
 
@@ -155,6 +156,11 @@ class CellDelegate(QStyledItemDelegate):
         return QSize(width + (34 if index.data(_TONE_ROLE) else 20), ROW_HEIGHT)
 
 
+def height_of(rows: int) -> int:
+    """Height of a table that shows `rows` rows, one at least, without scrolling."""
+    return max(1, rows) * ROW_HEIGHT + HEADER_HEIGHT
+
+
 class Table(QTableView):
     """A quiet table; `keys` of the chosen rows, Ctrl+C copies them all."""
 
@@ -213,8 +219,7 @@ class Table(QTableView):
 
     def fit_height(self, at_most: int = 12) -> None:
         """Be as tall as the rows need, up to `at_most` rows."""
-        shown = min(max(1, len(self.rows.rows)), at_most)
-        self.setFixedHeight(shown * ROW_HEIGHT + self.horizontalHeader().sizeHint().height() + 4)
+        self.setFixedHeight(height_of(min(len(self.rows.rows), at_most)))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Ctrl+C copies the table, so that it can be pasted into a sheet."""
