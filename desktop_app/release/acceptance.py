@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,6 +31,7 @@ from edge_agent.engine.model_spec import ModelSpec
 SET_NAME = "acceptance.json"
 SAMPLES_NAME = "acceptance.npz"
 _SET_MAX_BYTES = 64 * 1024
+_BETTER = "Look at what the run gets wrong (eyelet-studio evaluate), then train again."
 
 
 class AcceptanceFigures(msgspec.Struct, frozen=True):
@@ -85,24 +87,30 @@ def score_variants(samples_file: Path, folder: Path, variants: Mapping[str, Vari
     return scores
 
 
-def fix_acceptance(project: Project, model: str, spec: ModelSpec, count: int, desk_score: float) -> AcceptanceSet:
-    """Fix a model's acceptance set and minimum by its first version's score; the samples' file lies there already."""
-    folder = acceptance_folder(project, model)
-    least = round(minimum_score(desk_score, count), 4)
-    fixed = AcceptanceSet(
+def _first_acceptance(subject: Subject, model: str, desk_score: float) -> AcceptanceSet:
+    """A model's acceptance set with the minimum that its first version's score gives; the samples' file lies there already."""
+    folder = acceptance_folder(subject.project, model)
+    _, labels = load_acceptance(folder / SAMPLES_NAME, subject.spec)
+    least = round(minimum_score(desk_score, len(labels)), 4)
+    return AcceptanceSet(
         schema_version=AcceptanceSet.SCHEMA_VERSION,
         model=model,
-        task=spec.task,
-        label_set_digest=label_set_digest(spec.labels),
+        task=subject.spec.task,
+        label_set_digest=label_set_digest(subject.spec.labels),
         samples=list_files(folder, [SAMPLES_NAME])[SAMPLES_NAME],
-        count=count,
+        count=len(labels),
         metric="accuracy",
         minimum_score=least,
         desk_score=desk_score,
         margin=round(desk_score - least, 4),
     )
-    write_atomic(folder / SET_NAME, encode(fixed), mode=0o444)
-    return fixed
+
+
+def save_model_acceptance(project: Project, fixed: AcceptanceSet) -> None:
+    """Fix a model's acceptance set and minimum for all its later versions, unless they are fixed already."""
+    path = acceptance_folder(project, fixed.model) / SET_NAME
+    if not path.exists():
+        write_atomic(path, encode(fixed), mode=0o444)
 
 
 def check_label_set(fixed: AcceptanceSet, spec: ModelSpec) -> None:
@@ -118,8 +126,15 @@ def check_label_set(fixed: AcceptanceSet, spec: ModelSpec) -> None:
         )
 
 
-def check_acceptance(subject: Subject, model: str, variants: Mapping[str, Variant], book: GateBook) -> AcceptanceFigures | None:
-    """Score every variant on the model's acceptance set; the first version fixes set and minimum.
+class AcceptanceCheck(NamedTuple):
+    """How the variants did, and the set they did it on, which is saved once the package is built."""
+
+    figures: AcceptanceFigures
+    fixed: AcceptanceSet
+
+
+def check_acceptance(subject: Subject, model: str, variants: Mapping[str, Variant], book: GateBook) -> AcceptanceCheck | None:
+    """Score every variant on the model's acceptance set; a first version gives set and minimum.
 
     None where the project has no acceptance set and a person overrides that.
 
@@ -135,15 +150,22 @@ def check_acceptance(subject: Subject, model: str, variants: Mapping[str, Varian
     scores = score_variants(samples_file, conversion_folder(subject.run), variants, subject.spec)
     reference = scores[subject.reference_of(variants)]
     if fixed is None:
-        frozen = find_acceptance(subject.project)
-        fixed = fix_acceptance(subject.project, model, subject.spec, len(frozen.samples) if frozen else 0, reference)
-    figures = AcceptanceFigures(fixed.minimum_score, fixed.count, scores)
-    if reference < fixed.minimum_score:
+        fixed = _first_acceptance(subject, model, reference)
+        _check_better_than_guessing(samples_file, subject, reference, book)
+    elif reference < fixed.minimum_score:
         book.fail(
             f"acceptance score {_percent(reference)} of {fixed.count} samples is below the minimum of {_percent(fixed.minimum_score)}",
-            "Look at what the run gets wrong (eyelet-studio evaluate), then train again.",
+            _BETTER,
         )
-    return figures
+    return AcceptanceCheck(AcceptanceFigures(fixed.minimum_score, fixed.count, scores), fixed)
+
+
+def _check_better_than_guessing(samples_file: Path, subject: Subject, score: float, book: GateBook) -> None:
+    """A first version that knows no more than the commonest class would fix a minimum that refuses nothing."""
+    _, labels = load_acceptance(samples_file, subject.spec)
+    guessing = float(np.bincount(labels).max() / len(labels))
+    if score <= guessing:
+        book.fail(f"acceptance score {_percent(score)} is no better than always naming the commonest class ({_percent(guessing)})", _BETTER)
 
 
 def _write_first(subject: Subject, model: str, book: GateBook) -> bool:

@@ -3,27 +3,23 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from contract.codec import encode, utc_now
+from contract.codec import encode
 from contract.files import sync_folder, write_atomic
-from contract.manifest import FileEntry, Lineage, Manifest, Requirements, Variant
+from contract.manifest import Variant
 from contract.names import check_id
-from contract.package import PACKAGE_SUFFIX, list_files, open_package, write_archive, write_manifest
-from contract.reference import Reference
+from contract.package import PACKAGE_SUFFIX, open_package, write_archive, write_manifest
 from contract.signing import PrivateKey
 from converters.calibration import choose_stratified
 from desktop_app.data.project import Project
 from desktop_app.errors import ReleaseError
-from desktop_app.evaluation.evaluation import find_evaluation
 from desktop_app.jobs.context import JobContext
 from desktop_app.jobs.requests import PackageJob
-from desktop_app.release.acceptance import AcceptanceFigures, check_acceptance
-from desktop_app.release.conversion import conversion_folder
+from desktop_app.release.acceptance import AcceptanceFigures, check_acceptance, save_model_acceptance
+from desktop_app.release.draft import Draft, build_manifest, card_facts, listed
 from desktop_app.release.frames import bounded
 from desktop_app.release.gate_book import GateBook
 from desktop_app.release.golden_samples import (
@@ -37,7 +33,7 @@ from desktop_app.release.golden_samples import (
     write_golden,
 )
 from desktop_app.release.keys import KeyStore
-from desktop_app.release.model_card import CardFacts, write_card
+from desktop_app.release.model_card import write_card
 from desktop_app.release.reference import Answer, build_reference
 from desktop_app.release.run_samples import RawSamples, label_indices
 from desktop_app.release.subject import Subject, load_subject
@@ -45,8 +41,6 @@ from desktop_app.release.version_report import build_report
 from edge_agent.engine.engine import open_variant
 
 PACKAGES_FOLDER = "packages"
-_RUNTIME_BYTES = 64 << 20  # what a worker with a runtime takes before it loads a model
-_MODEL_FACTOR = 4  # weights, their packed copy, activations
 
 
 class BuiltPackage(msgspec.Struct, frozen=True):
@@ -64,30 +58,6 @@ class BuiltPackage(msgspec.Struct, frozen=True):
     gate_override: str
 
 
-@dataclass
-class _Draft:
-    """A package under way: what is decided so far."""
-
-    subject: Subject
-    model: str
-    version: int
-    variants: dict[str, Variant]
-    left_out: dict[str, str]
-    acceptance: AcceptanceFigures | None
-    gate_override: str
-    created_at: str = field(default_factory=utc_now)
-
-    @property
-    def reference(self) -> str:
-        """The variant with which the others are compared."""
-        return self.subject.reference_of(self.variants)
-
-    @property
-    def sources(self) -> Path:
-        """The folder of the variants' files."""
-        return conversion_folder(self.subject.run)
-
-
 def build_run_package(project: Project, job: PackageJob, context: JobContext) -> BuiltPackage:
     """Build `packages/<model>-<version>/` and the same as one `.eyelet` file.
 
@@ -102,9 +72,10 @@ def build_run_package(project: Project, job: PackageJob, context: JobContext) ->
     book = GateBook(job.gate_override)
     context.progress(0, 4, "step", "checking the gates")
     variants, left_out = _pass_conversion_gate(subject, book)
-    acceptance = check_acceptance(subject, model, variants, book)
-    variants, left_out = _pass_acceptance(variants, left_out, acceptance, book, subject)
-    draft = _Draft(subject, model, version, variants, left_out, acceptance, book.in_words)
+    check = check_acceptance(subject, model, variants, book)
+    if check is not None:
+        variants, left_out = _pass_acceptance(variants, left_out, check.figures, book, subject)
+    draft = Draft(subject, model, version, variants, left_out, check, book.in_words)
     built = _build(draft, key, context)
     context.message(f"packaged {model} {version}: {', '.join(built.variants)}; digest {built.digest[:16]}…")
     for name, reason in left_out.items():
@@ -140,10 +111,10 @@ def _pass_conversion_gate(subject: Subject, book: GateBook) -> tuple[dict[str, V
 
 
 def _pass_acceptance(
-    variants: dict[str, Variant], left_out: dict[str, str], acceptance: AcceptanceFigures | None, book: GateBook, subject: Subject
+    variants: dict[str, Variant], left_out: dict[str, str], acceptance: AcceptanceFigures, book: GateBook, subject: Subject
 ) -> tuple[dict[str, Variant], dict[str, str]]:
     """Leave out what is below the acceptance minimum while its reference is not; an overridden gate leaves all in."""
-    if acceptance is None or acceptance.scores[subject.reference_of(variants)] < acceptance.minimum:
+    if acceptance.scores[subject.reference_of(variants)] < acceptance.minimum:
         return variants, left_out
     low = {
         name: f"acceptance score {score:.3f} is below {acceptance.minimum:.3f}"
@@ -156,7 +127,7 @@ def _pass_acceptance(
     return {name: variant for name, variant in variants.items() if name not in low}, {**left_out, **low}
 
 
-def _build(draft: _Draft, key: PrivateKey, context: JobContext) -> BuiltPackage:
+def _build(draft: Draft, key: PrivateKey, context: JobContext) -> BuiltPackage:
     packages = draft.subject.project.folder / PACKAGES_FOLDER
     packages.mkdir(exist_ok=True)
     final = packages / f"{draft.model}-{draft.version}"
@@ -167,6 +138,8 @@ def _build(draft: _Draft, key: PrivateKey, context: JobContext) -> BuiltPackage:
         folder.mkdir()
         digest = _fill(draft, folder, key, context)
         sync_folder(folder)
+        if draft.check:
+            save_model_acceptance(draft.subject.project, draft.check.fixed)
         folder.replace(final)
     sync_folder(packages)
     context.progress(4, 4, "step", "packing")
@@ -186,7 +159,7 @@ def _build(draft: _Draft, key: PrivateKey, context: JobContext) -> BuiltPackage:
     )
 
 
-def _fill(draft: _Draft, folder: Path, key: PrivateKey, context: JobContext) -> str:
+def _fill(draft: Draft, folder: Path, key: PrivateKey, context: JobContext) -> str:
     """Write every file of the package; returns its digest."""
     for variant in draft.variants.values():
         shutil.copyfile(draft.sources / variant.file, folder / variant.file)
@@ -202,12 +175,12 @@ def _fill(draft: _Draft, folder: Path, key: PrivateKey, context: JobContext) -> 
     write_atomic(folder / "report.json", encode(msgspec.structs.replace(report, gate_override=draft.gate_override)))
     context.check_cancelled()
     context.progress(3, 4, "step", "signing")
-    manifest = _manifest(draft, folder, len(golden.samples))
-    write_atomic(folder / manifest.model_card, write_card(_card_facts(draft, manifest, reference)).encode())
-    return write_manifest(folder, msgspec.structs.replace(manifest, files=_listed(folder)), key)
+    manifest = build_manifest(draft, folder, len(golden.samples))
+    write_atomic(folder / manifest.model_card, write_card(card_facts(draft, manifest, reference)).encode())
+    return write_manifest(folder, msgspec.structs.replace(manifest, files=listed(folder)), key)
 
 
-def _golden(draft: _Draft) -> Candidates:
+def _golden(draft: Draft) -> Candidates:
     """Choose golden samples from the test split and set every variant's tolerance by them."""
     subject = draft.subject
     pool = subject.version.of_split("test") or subject.version.of_split("validation")
@@ -220,7 +193,7 @@ def _golden(draft: _Draft) -> Candidates:
     return golden
 
 
-def _answers(draft: _Draft) -> list[Answer]:
+def _answers(draft: Draft) -> list[Answer]:
     """What the reference variant answers on the validation split (the test split where there is none)."""
     subject = draft.subject
     samples = subject.version.of_split("validation") or subject.version.of_split("test")
@@ -228,62 +201,3 @@ def _answers(draft: _Draft) -> list[Answer]:
     variant = draft.variants[draft.reference]
     with open_variant(draft.sources / variant.file, variant, subject.spec) as engine:
         return [Answer(found.label, found.score) for found in map(engine.predict, raw)]
-
-
-def _manifest(draft: _Draft, folder: Path, golden_count: int) -> Manifest:
-    """The manifest but for the model card's digest."""
-    subject = draft.subject
-    return Manifest(
-        schema_version=Manifest.SCHEMA_VERSION,
-        name=draft.model,
-        version=draft.version,
-        task=subject.spec.task,
-        created_at=draft.created_at,
-        labels=subject.spec.labels,
-        inputs=subject.spec.inputs,
-        outputs=subject.spec.outputs,
-        variants=draft.variants,
-        files=_listed(folder),
-        thresholds=dict(subject.spec.thresholds),
-        golden_count=golden_count,
-        lineage=_lineage(draft),
-        requirements=_requirements(folder, draft.variants),
-    )
-
-
-def _listed(folder: Path) -> dict[str, FileEntry]:
-    return list_files(folder, [path.name for path in folder.iterdir()])
-
-
-def _lineage(draft: _Draft) -> Lineage:
-    subject = draft.subject
-    return Lineage(
-        dataset=subject.project.name,
-        dataset_version=subject.version.digest,
-        recipe=subject.run.recipe_digest,
-        run=subject.run.id,
-        seed=subject.run.recipe.seed,
-        software={**subject.record.software, **subject.conversion.software, "machine": subject.conversion.machine},
-        gate_override=draft.gate_override,
-    )
-
-
-def _requirements(folder: Path, variants: Mapping[str, Variant]) -> Requirements:
-    """An estimate: a runtime, and four times the largest variant; on disk all files."""
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    largest = max(sizes[variant.file] for variant in variants.values())
-    return Requirements(memory_bytes=_RUNTIME_BYTES + _MODEL_FACTOR * largest, disk_bytes=sum(sizes.values()))
-
-
-def _card_facts(draft: _Draft, manifest: Manifest, reference: Reference) -> CardFacts:
-    subject = draft.subject
-    return CardFacts(
-        manifest=manifest,
-        project_name=subject.project.name,
-        version=subject.version,
-        evaluation=find_evaluation(subject.run),
-        acceptance=draft.acceptance,
-        reference=reference,
-        notes=subject.run.state.notes,
-        left_out=draft.left_out,
-    )
