@@ -1,6 +1,7 @@
 """What an entry of the table of architectures says: its name, its options, its usual recipe and how it is built."""
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,9 +48,11 @@ def _as_type(value: OptionValue, kind: type, name: str) -> OptionValue:
             raise RecipeError(f"option {name} is {value!r}, expected true or false")
         return found
     try:
-        number = float(value) if kind in (int, float) else 0.0
+        number = float(value) if kind in {int, float} else 0.0
     except ValueError as error:
         raise RecipeError(f"option {name} is {value!r}, expected a number") from error
+    if not math.isfinite(number):
+        raise RecipeError(f"option {name} is {value!r}, expected a number")
     if kind is int and number != int(number):
         raise RecipeError(f"option {name} is {value!r}, expected a whole number")
     return str(value) if kind is str else kind(number)
