@@ -1,0 +1,150 @@
+"""The outbox: nothing is forgotten before the server has it, nothing has a gap, nothing grows without bound."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contract.codec import utc_now
+from contract.messages import Event, VersionRef, Window
+from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
+from contract.topics import Channel
+from edge_agent.outbox import Outbox
+
+
+def event(text: str = "hello") -> Event:
+    return Event(1, "", 1, "boot", utc_now(), "agent", text=text)
+
+
+def window(index: int = 0) -> Window:
+    latency, confidence = Histogram.empty(LATENCY_BOUNDS_US), Histogram.empty(CONFIDENCE_BOUNDS)
+    return Window(1, "", 1, "boot", index, "main", VersionRef("digits", 1, "a" * 64), "onnx", utc_now(), 1.0, 0, latency, confidence, {})
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox.sqlite")
+
+
+def texts(outbox: Outbox) -> list[str]:
+    return [msgspec.json.decode(waiting.body, type=Event).text for waiting in outbox.waiting()]
+
+
+def test_messages_carry_the_stream_and_rising_sequences(outbox: Outbox) -> None:
+    for text in "abc":
+        outbox.put(event(text))
+    sent = [msgspec.json.decode(waiting.body, type=Event) for waiting in outbox.waiting()]
+    assert [(message.stream, message.sequence, message.text) for message in sent] == [
+        (outbox.stream, 1, "a"),
+        (outbox.stream, 2, "b"),
+        (outbox.stream, 3, "c"),
+    ]
+
+
+def test_only_an_acknowledgement_removes_and_what_is_above_it_comes_again(outbox: Outbox) -> None:
+    for text in "abcd":
+        outbox.put(event(text))
+    assert texts(outbox) == texts(outbox) == list("abcd")
+    assert outbox.acknowledge(outbox.stream, 2) == 2
+    assert texts(outbox) == ["c", "d"]
+    assert outbox.first_sequence == 3
+    outbox.acknowledge(outbox.stream, 4)
+    assert (outbox.depth, outbox.first_sequence) == (0, 5)
+
+
+def test_an_acknowledgement_of_another_stream_is_ignored(outbox: Outbox) -> None:
+    outbox.put(event())
+    outbox.waiting()
+    assert outbox.acknowledge("another", 100) == 0
+    assert outbox.depth == 1
+
+
+def test_it_survives_being_closed(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.put(event("kept"))
+    outbox.waiting()
+    outbox.put(event("new"))
+    stream = outbox.stream
+    outbox.close()
+    again = Outbox(tmp_path / "outbox.sqlite")
+    assert (again.stream, texts(again)) == (stream, ["kept", "new"])
+
+
+def test_it_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    code = (
+        "import sys, os, signal; from pathlib import Path; from edge_agent.outbox import Outbox; from contract.messages import Event\n"
+        f"outbox = Outbox(Path({str(path)!r}))\n"
+        "for n in range(20): outbox.put(Event(1, '', 1, 'b', 'now', 'agent', text=str(n)))\n"
+        "outbox.waiting(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=os.getcwd()).returncode == -signal.SIGKILL  # noqa: PTH109
+    assert texts(Outbox(path)) == [str(number) for number in range(20)]
+
+
+def test_events_go_before_windows_and_at_most_so_many_are_under_way(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", in_flight=3)
+    outbox.put(window(0))
+    for text in "abc":
+        outbox.put(event(text))
+    assert [waiting.channel for waiting in outbox.waiting()] == [Channel.EVENT] * 3
+    outbox.acknowledge(outbox.stream, 3)
+    assert [(waiting.sequence, waiting.channel) for waiting in outbox.waiting()] == [(4, Channel.WINDOW)]
+
+
+def test_a_full_outbox_drops_the_oldest_windows_then_events_counts_them_and_leaves_no_gap(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", max_bytes=20_000)
+    for index in range(30):
+        outbox.put(window(index))
+        outbox.put(event(f"{index:03d}" + "x" * 100))
+    assert outbox.dropped > 0
+    sent = outbox.waiting()
+    assert [waiting.sequence for waiting in sent] == list(range(1, len(sent) + 1))
+    assert sum(waiting.channel is Channel.EVENT for waiting in sent) == 30
+    assert sum(len(waiting.body) for waiting in sent) <= 21_000
+
+
+def test_what_was_sent_is_never_dropped(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", max_bytes=5_000)
+    outbox.put(event("first"))
+    outbox.waiting()
+    for index in range(50):
+        outbox.put(event(f"{index}" + "x" * 200))
+    assert texts(outbox)[0] == "first"
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_stream_begins(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.put(event())
+    outbox.close()
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"this is no database" * 100)
+    again = Outbox(path)
+    assert again.stream != outbox.stream
+    assert again.depth == 0
+    assert (tmp_path / "outbox.sqlite.damaged").exists()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(st.sampled_from(["put", "window", "send", "ack", "lost", "reopen"]), max_size=40))
+def test_whatever_happens_each_message_reaches_the_server_once_in_order(steps: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("outbox") / "outbox.sqlite"
+    outbox, stored, put = Outbox(path, in_flight=4), {}, 0
+    for step in [*steps, *["send", "ack"] * 15]:
+        if step in {"put", "window"}:
+            outbox.put(event(str(put)) if step == "put" else window(put))
+            put += 1
+        elif step == "send":
+            stored |= {waiting.sequence: waiting.body for waiting in outbox.waiting()}
+        elif step == "ack":
+            outbox.acknowledge(outbox.stream, max(stored, default=0))
+        elif step == "reopen":
+            outbox.close()
+            outbox = Outbox(path, in_flight=4)
+    assert sorted(stored) == list(range(1, put + 1))
+    assert outbox.depth == 0
+    outbox.close()
