@@ -1,0 +1,1 @@
+"""Programs for those who build Eyelet: set-up, the demonstration, proofs on other Pythons, bundles."""

@@ -63,7 +63,11 @@ def check_install(binary: Path, package: Path, key: Path) -> str:
         if subprocess.run([agent, "--help"], capture_output=True, check=False, cwd=elsewhere).returncode:
             return "eyelet-agent --help fails"
         answer = subprocess.run(
-            [agent, "predict", str(package), "--key", str(key), "--golden", "--json"], capture_output=True, text=True, check=False, cwd=elsewhere
+            [agent, "predict", str(package), "--key", str(key), "--golden", "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=elsewhere,
         )
     if answer.returncode:
         return f"predict failed: {answer.stderr.strip()[-300:]}"

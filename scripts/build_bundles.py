@@ -17,7 +17,18 @@ DIST = ROOT / "dist" / "bundles"
 def build(spec: str) -> float:
     """Build one spec; returns seconds."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR", "--distpath", str(DIST), "--workpath", str(ROOT / "build" / "pyinstaller")]
+    command = [
+        sys.executable,
+        "-m",
+        "PyInstaller",
+        "--noconfirm",
+        "--log-level",
+        "ERROR",
+        "--distpath",
+        str(DIST),
+        "--workpath",
+        str(ROOT / "build" / "pyinstaller"),
+    ]
     subprocess.run([*command, str(ROOT / "packaging" / "pyinstaller" / spec)], check=True, cwd=ROOT)
     return time.monotonic() - started
 

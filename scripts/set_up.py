@@ -52,7 +52,9 @@ def check_disk() -> None:
     """Refuse a disk on which the installation would end half way."""
     free = shutil.disk_usage(ROOT).free
     if free < NEEDED_BYTES:
-        raise SetUpError(f"{NEEDED_BYTES >> 30} GB of free disk are needed in {ROOT}, there are {free / (1 << 30):.1f} GB. Free some and start again.")
+        raise SetUpError(
+            f"{NEEDED_BYTES >> 30} GB of free disk are needed in {ROOT}, there are {free / (1 << 30):.1f} GB. Free some and start again."
+        )
 
 
 def is_loadable(library: str) -> bool:
@@ -112,7 +114,7 @@ def python_of(folder: Path) -> Path:
 
 
 def torch_requirement() -> str:
-    """torch by its exact version, as pinned: any looser form may draw other builds."""
+    """Torch by its exact version, as pinned: any looser form may draw other builds."""
     lines = CONSTRAINTS.read_text().splitlines()
     return next(line for line in lines if line.startswith("torch=="))
 
@@ -121,7 +123,18 @@ def announce_torch(index: str | None) -> None:
     """Say so before pip would draw the CUDA packages."""
     if index or not sys.platform.startswith("linux"):
         return
-    command = [str(python_of(VENV)), "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "-q", "--report", "-", torch_requirement()]
+    command = [
+        str(python_of(VENV)),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--dry-run",
+        "-q",
+        "--report",
+        "-",
+        torch_requirement(),
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         names = [entry["metadata"]["name"] for entry in json.loads(answer.stdout[answer.stdout.index("{") :])["install"]]

@@ -28,5 +28,5 @@ def write_digits(folder: Path) -> int:
         grey = Image.fromarray(np.round(scan * (255 / 16)).astype(np.uint8))
         grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(target / f"{number:04d}.png")
     (folder / "3" / "holiday.png").write_text("This is a text file that calls itself a picture.\n")
-    shutil.copy(folder / "7" / sorted(path.name for path in (folder / "7").iterdir())[0], folder / "7" / "copy-of-a-seven.png")
+    shutil.copy(folder / "7" / min(path.name for path in (folder / "7").iterdir()), folder / "7" / "copy-of-a-seven.png")
     return len(digits.images)

@@ -44,7 +44,13 @@ class Programs:
         """
         command = self.command(program, *arguments)
         process = subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+            command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         name = f"command-{process.pid}"
         self.running[name] = process  # type: ignore[assignment]
@@ -70,7 +76,12 @@ class Programs:
         """Start a program that runs on; what it prints is appended to `<name>.log`."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.command(program, *arguments), env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                self.command(program, *arguments),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         self.running[name] = process
         return process
@@ -119,7 +130,10 @@ def _collect(process: "subprocess.Popen[str]", on_line: Callable[[str], None] | 
             if on_line:
                 on_line(line.rstrip("\n"))
 
-    readers = [threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True), threading.Thread(target=read_errors, daemon=True)]
+    readers = [
+        threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True),
+        threading.Thread(target=read_errors, daemon=True),
+    ]
     for reader in readers:
         reader.start()
     try:
