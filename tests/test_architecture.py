@@ -34,7 +34,12 @@ def modules(folder: str) -> list[Path]:
 def imports(path: Path) -> Iterator[tuple[str, int, bool]]:
     """Full dotted name, line, and whether it is imported when the module is."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    inner = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(function)}
+    inner = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno, id(node) not in inner) for alias in node.names)
@@ -99,7 +104,9 @@ def test_the_window_loads_no_training_library() -> None:
         "for m in pkgutil.walk_packages(ui.__path__, 'desktop_app.ui.'): importlib.import_module(m.name)\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**_environment(), "QT_QPA_PLATFORM": "offscreen"})
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**_environment(), "QT_QPA_PLATFORM": "offscreen"}
+    )
     assert answer.stdout.strip() == "[]", answer.stdout + answer.stderr
 
 
@@ -137,7 +144,9 @@ def test_every_module_has_a_home_with_a_name() -> None:
 
 
 def test_no_module_bears_the_name_of_a_dependency() -> None:
-    dependencies = QT | HEAVY | SERVER_ONLY | {"onnx", "onnxruntime", "numpy", "pandas", "msgspec", "tuf", "psutil", "click", "rich", "httpx"}
+    dependencies = (
+        QT | HEAVY | SERVER_ONLY | {"onnx", "onnxruntime", "numpy", "pandas", "msgspec", "tuf", "psutil", "click", "rich", "httpx"}
+    )
     wrong = [relative(path) for program in PROGRAMS for path in modules(program) if path.stem in dependencies]
     assert not wrong, "\n".join(wrong)
 
@@ -168,7 +177,11 @@ def test_every_name_in_help_leads_to_a_command() -> None:
     for program in ("eyelet-studio", "eyelet-fleet", "eyelet-agent"):
         executable = Path(sys.executable).parent / program
         text = subprocess.run([executable, "--help"], capture_output=True, text=True, check=True).stdout
-        names = [line.split()[0] for line in text.split("Commands:")[-1].splitlines() if line.startswith("  ") and line.strip() and not line.startswith("   ")]
+        names = [
+            line.split()[0]
+            for line in text.split("Commands:")[-1].splitlines()
+            if line.startswith("  ") and line.strip() and not line.startswith("   ")
+        ]
         assert names, text
         for name in names:
             answer = subprocess.run([executable, name, "--help"], capture_output=True, text=True, check=False)
