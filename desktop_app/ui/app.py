@@ -39,7 +39,9 @@ def apply_theme(name: str) -> None:
         is_dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
         name = "dark" if is_dark else "light"
     THEME.choose(name)
-    application.setStyleSheet(stylesheet(THEME.current))
+    sheet = stylesheet(THEME.current)
+    if application.styleSheet() != sheet:  # setting it again polishes every widget anew
+        application.setStyleSheet(sheet)
 
 
 def preferred_language(preferences: Preferences) -> str:

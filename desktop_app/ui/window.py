@@ -32,7 +32,7 @@ from desktop_app.ui.rail import Rail
 from desktop_app.ui.studio import Studio
 from desktop_app.ui.toast import Toast
 from desktop_app.ui.translations.text import CHINESE_CODE, ENGLISH_CODE, Text
-from desktop_app.ui.workspace import Workspace, trouble_of
+from desktop_app.ui.workspace import Trouble, Workspace, trouble_of
 
 PAGES: tuple[type[Page], ...] = (HomePage, DataPage, LabelPage, TrainPage, EvaluatePage, ShipPage, FleetPage)
 WINDOW_SIZE = (1440, 900)
@@ -82,7 +82,7 @@ class StudioWindow(QMainWindow):
         self.rail.settings_wanted.connect(self.open_settings)
         studio.workspace.opened.connect(self._on_opened)
         studio.workspace.changed.connect(self._on_changed)
-        studio.workspace.troubled.connect(lambda trouble: self.toast.tell(trouble.whole))
+        studio.workspace.troubled.connect(self._tell_trouble)
         studio.jobs.ended.connect(self._on_job_ended)
         studio.jobs.changed.connect(self._on_jobs_changed)
         QShortcut(QKeySequence("Ctrl+K"), self).activated.connect(self.open_commands)
@@ -108,6 +108,9 @@ class StudioWindow(QMainWindow):
         if page.is_stale:
             page.is_stale = False
             page.refresh()
+
+    def _tell_trouble(self, trouble: Trouble) -> None:
+        self.toast.tell(trouble.whole)
 
     def _on_opened(self) -> None:
         project = self.studio.workspace.project
@@ -208,6 +211,7 @@ class StudioWindow(QMainWindow):
         self.studio.fleet.disconnect_from_server()
         self.studio.jobs.close()
         self.studio.workspace.close()
+        self.studio.thumbnails.clear()
         super().closeEvent(event)
 
 

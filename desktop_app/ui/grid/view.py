@@ -119,9 +119,12 @@ class SampleGrid(QListView):
         self.setFrameShape(QListView.Shape.NoFrame)
         self.setItemDelegate(ThumbnailDelegate(self, thumbnails, caption))
         self.wish = CELL_WISH
-        thumbnails.ready.connect(lambda _sha: self.viewport().update())
+        thumbnails.ready.connect(self._draw_again)
         self.activated.connect(lambda index: self.activated_sample.emit(index.data(SAMPLE_ROLE)))
         self._fit()
+
+    def _draw_again(self, _sha256: str) -> None:
+        self.viewport().update()
 
     def setModel(self, model: QAbstractItemModel | None) -> None:
         """Listen to the selection of the new model."""

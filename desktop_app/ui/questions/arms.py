@@ -32,7 +32,7 @@ def latency_by_arm(windows: Iterable[WindowView]) -> tuple[ArmSeries, ...]:
     width = max((last - first).total_seconds() / BUCKETS, 1.0)
     merged: dict[str, dict[int, Histogram]] = defaultdict(dict)
     for at, view in timed:
-        place = int((at - first).total_seconds() // width)
+        place = min(int((at - first).total_seconds() // width), BUCKETS - 1)
         known = merged[view.window.arm or "treatment"]
         latency = view.window.latency_us
         known[place] = merge(known[place], latency) if place in known else latency
