@@ -3,9 +3,12 @@
 import contextlib
 import os
 import socket
+import time
 from pathlib import Path
 
 BACKLOG = 128
+PORT_PATIENCE_S = 2.0
+"""The worker of an agent that was killed may hold the port for a moment longer."""
 _UNIX_PATH_MAX = 100
 
 
@@ -49,16 +52,23 @@ class Listening:
 
 
 def _listen_tcp(port: int) -> socket.socket:
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(("127.0.0.1", port))
-        opened.listen(BACKLOG)
-    except OSError as error:
-        opened.close()
-        raise ListenError(f"port {port} on this machine can not be had: {error}. Choose another with --http-port, or 0 for any") from error
-    return opened
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(("127.0.0.1", port))
+            opened.listen(BACKLOG)
+        except OSError as error:
+            opened.close()
+            if time.monotonic() > deadline:
+                raise ListenError(
+                    f"port {port} on this machine can not be had: {error}. Choose another with --http-port, or 0 for any"
+                ) from error
+            time.sleep(0.1)
+        else:
+            return opened
 
 
 def _listen_unix(path: Path) -> socket.socket | None:

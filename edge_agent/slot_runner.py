@@ -75,6 +75,7 @@ class SlotRunner:
         self._task: asyncio.Task[None] | None = None
         self._books: dict[Installed, WindowBook] = {}
         self._journal_trouble = ""
+        self._told: tuple[int, int, UpdateState] | None = None
 
     # Life
 
@@ -155,7 +156,9 @@ class SlotRunner:
         if update.is_final:
             self._work.finish()
             self._take_purpose(update)
-        if action.previous is not update.state or update.state is UpdateState.QUEUED:
+        step = (update.wish.revision, update.attempt, update.state)
+        if step != self._told:
+            self._told = step
             self._owner.update_moved(_event_of(self.name, update, action.previous))
 
     def _begin(self, action: Work) -> None:

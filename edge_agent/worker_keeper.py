@@ -20,7 +20,7 @@ from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
 
 READY_TIMEOUT_S = 60.0
 PING_EVERY_S, PING_TIMEOUT_S = 2.0, 10.0
-DRAIN_S = 3.0
+DRAIN_S = 5.0
 CRASH_MEMORY_S = 600.0
 RESTART_LAST_S = 30.0
 

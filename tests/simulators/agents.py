@@ -54,7 +54,7 @@ class AgentProcess:
             "POST",
             f"{self.endpoint['url']}/v2/models/digits/infer",
             body=frame_png,
-            headers={"Content-Type": "image/png"},
+            headers={"Content-Type": "image/png", "Connection": "close"},
             timeout=timeout_s,
             retries=False,
         )

@@ -49,7 +49,7 @@ from tests.simulators.artifact_server import ArtifactServer
 from tests.simulators.tuf_folder import TufFolder
 
 FLEET = "home"
-QUICK = UpdatePolicy(probation_s=1.0, probation_min_inferences=0, self_test_timeout_s=20)
+QUICK = UpdatePolicy(probation_s=0.3, probation_min_inferences=0, self_test_timeout_s=20)
 TALKATIVE = Telemetry(window_s=0.5, health_s=0.5)
 
 
