@@ -93,10 +93,14 @@ def _parse_option(text: str) -> tuple[str, str]:
 
 def describe(run: dict[str, Any]) -> str:
     """A finished run in one line, and its notes."""
+    from desktop_app.training.architecture import NETWORK
+    from desktop_app.training.architectures import ARCHITECTURES
+
     state, recipe = run["state"], run["recipe"]
-    work = f"{state['epochs_done']} epochs" if recipe["epochs"] > 1 else "fitted"
+    network = ARCHITECTURES[recipe["architecture"]].kind == NETWORK
+    work = f"{state['epochs_done']} epoch{'s' * (state['epochs_done'] != 1)}" if network else "fitted"
     line = f"run {run['id']} is {state['state']}: {recipe['architecture']}, {work} in {state['seconds']:.1f} s"
-    kept = f"; kept epoch {state['best_epoch']}" if recipe["epochs"] > 1 and state["best_epoch"] else ""
+    kept = f"; kept epoch {state['best_epoch']}" if network and state["best_epoch"] else ""
     if state["validation_accuracy"] is not None:
         kept += f"; {100 * state['validation_accuracy']:.1f} % of the validation split right"
     return "\n".join([line + kept, *state["notes"]])
