@@ -54,9 +54,9 @@ class DesiredSlot(msgspec.Struct, frozen=True, omit_defaults=True):
 class UpdatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How careful a device is with a new version.
 
-    Probation lasts `probation_s` and needs `probation_min_inferences`; it fails when the 95th
-    percentile of the latency exceeds `latency_factor` times that of the version before (and
-    `latency_floor_ms`), or when more than `error_share` of the inferences fail.
+    Probation lasts `probation_s` and needs `probation_min_inferences`; it fails when clearly more
+    than 5 % of the inferences take longer than `latency_factor` times the 95th percentile of the
+    version before (and than `latency_floor_ms`), or when more than `error_share` of them fail.
     """
 
     probation_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86400)] = 300.0

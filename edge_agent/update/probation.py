@@ -1,9 +1,12 @@
 """Whether a new version proves itself, judged from plain numbers.
 
-Latencies come from histograms whose bins are 25 % wide, so the candidate's percentile is taken at
-its bin's lower edge and the baseline's at its upper edge: binning alone never fails a version.
+Latencies come from histograms whose bins are 25 % wide, so an inference counts as slow only when its
+whole bin lies above the limit, and the baseline's percentile is taken at its bin's upper edge: binning
+alone never fails a version. A few slow inferences on a busy device are no evidence either: a version
+fails when it is next to impossible that no more than 5 % of its inferences are slow.
 """
 
+import math
 from typing import NamedTuple
 
 from contract.messages import UpdatePolicy
@@ -16,6 +19,9 @@ JUDGED_FROM_COUNT = 10
 """Errors and latency are judged from this many inferences on, so that one unlucky answer does not roll back."""
 CRASH_LIMIT = 3
 P95 = 0.95
+TOLERATED_SLOW_SHARE = 1 - P95
+DOUBT = 1e-4
+"""A version is slow when as many slow inferences have at most this probability by chance."""
 
 
 class Observed(NamedTuple):
@@ -23,7 +29,7 @@ class Observed(NamedTuple):
 
     inferences: int
     errors: int
-    p95_low_us: float | None  # lower edge of the percentile's bin
+    latency_us: Histogram
     crashes: int
     elapsed_s: float
 
@@ -36,16 +42,22 @@ class ProbationVerdict(NamedTuple):
     reason: FailureReason | None = None
 
 
-def lower_quantile(histogram: Histogram, share: float) -> float | None:
-    """Lower edge of the bin that holds a quantile; None without values."""
-    upper = histogram.quantile(share)
-    if upper is None:
-        return None
-    index = histogram.bounds.index(upper)
-    above_all = index == len(histogram.bounds) - 1 and sum(histogram.counts[:-1]) < share * histogram.count
-    if above_all:
-        return upper
-    return histogram.bounds[index - 1] if index else 0.0
+def count_above(histogram: Histogram, limit: float) -> int:
+    """How many values are certainly above a limit: those of bins that begin at or above it."""
+    lower_edges = (0.0, *histogram.bounds)
+    return sum(count for edge, count in zip(lower_edges, histogram.counts, strict=True) if edge >= limit)
+
+
+def chance_of(slow: int, total: int) -> float:
+    """Probability of at least `slow` slow inferences of `total` when the tolerated share is slow (binomial)."""
+    if slow <= 0:
+        return 1.0
+    log_share, log_rest = math.log(TOLERATED_SLOW_SHARE), math.log1p(-TOLERATED_SLOW_SHARE)
+    logs = (
+        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) + k * log_share + (total - k) * log_rest
+        for k in range(slow, total + 1)
+    )
+    return min(1.0, math.fsum(math.exp(value) for value in logs))
 
 
 def baseline_of(histogram: Histogram) -> Baseline | None:
@@ -80,14 +92,16 @@ def _find_failure(policy: UpdatePolicy, baseline: Baseline | None, seen: Observe
             FailureReason.PROBATION_ERRORS,
             f"{seen.errors} of {total} inferences failed ({share:.1%}), {policy.error_share:.1%} are tolerated",
         )
-    if baseline is None or seen.p95_low_us is None or seen.inferences < JUDGED_FROM_COUNT:
+    if baseline is None or seen.inferences < JUDGED_FROM_COUNT:
         return None
     limit_us = max(policy.latency_factor * baseline.p95_us, policy.latency_floor_ms * 1000)
-    if seen.p95_low_us > limit_us:
+    slow = count_above(seen.latency_us, limit_us)
+    if chance_of(slow, seen.inferences) <= DOUBT:
         return _fail(
             FailureReason.PROBATION_LATENCY,
-            f"the slowest 5 % of its inferences take {seen.p95_low_us / 1000:.2f} ms or more, the limit is {limit_us / 1000:.2f} ms "
-            f"({policy.latency_factor:g} × {baseline.p95_us / 1000:.2f} ms of the version before)",
+            f"{slow} of {seen.inferences} inferences took more than {limit_us / 1000:.2f} ms, 5 % are tolerated; the limit is "
+            f"the larger of {policy.latency_factor:g} × {baseline.p95_us / 1000:.2f} ms (95th percentile of the version before) "
+            f"and {policy.latency_floor_ms:g} ms",
         )
     return None
 

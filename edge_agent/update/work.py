@@ -27,7 +27,7 @@ from edge_agent.update.downloads import DownloadError, Patience, WrongContentErr
 from edge_agent.update.lone_package import read_lone_package
 from edge_agent.update.machine import Succeeded
 from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
-from edge_agent.update.probation import Observed, baseline_of, judge, lower_quantile
+from edge_agent.update.probation import Observed, baseline_of, judge
 from edge_agent.update.records import Baseline, Installed, Update
 from edge_agent.update.repository import Repository
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD, SlotStore
@@ -37,7 +37,6 @@ from edge_agent.worker_keeper import Serving, StartError, WorkerKeeper
 
 BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 """A clock before this moment is wrong: expiry dates can not be judged by it."""
-P95 = 0.95
 _FLUSH_WAIT_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -66,6 +65,9 @@ class SlotServing(Protocol):
 
     def book(self) -> WindowBook | None:
         """Measurements of the version that serves."""
+
+    def source_failure(self, installed: Installed) -> str:
+        """Why the source of its application failed; empty where it did not."""
 
     def as_serving(self, installed: Installed) -> Serving:
         """An installed version as a worker needs it."""
@@ -239,12 +241,14 @@ class UpdateWork:
             policy = self._slot.policy_of(update).wish.policy
             self._slot.keeper.flush()
             await asyncio.sleep(min(1.0, max(0.1, policy.probation_s / 10)))
+            if failure := self._slot.source_failure(update.candidate):
+                raise StepFailedError(FailureReason.INCOMPATIBLE, f"its application can not run here: {failure}")
             book = self._slot.book()
             latency = book.total.latency_us if book else Histogram((), [0])
             seen = Observed(
                 inferences=latency.count,
                 errors=book.total.errors if book else 0,
-                p95_low_us=lower_quantile(latency, P95),
+                latency_us=latency,
                 crashes=self._slot.keeper.crashes(update.candidate),
                 elapsed_s=loop.time() - begun,
             )

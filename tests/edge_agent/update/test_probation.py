@@ -7,12 +7,20 @@ from hypothesis import strategies as st
 from contract.messages import UpdatePolicy
 from contract.sketches import LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, GateVerdict
-from edge_agent.update.probation import Observed, baseline_of, judge, lower_quantile
+from edge_agent.update.probation import DOUBT, Observed, baseline_of, chance_of, count_above, judge
 from edge_agent.update.records import Baseline
 
 POLICY = UpdatePolicy(probation_s=10, probation_min_inferences=20, latency_factor=2.0, latency_floor_ms=1.0, error_share=0.02)
 BASELINE = Baseline(100, 2000.0)
-GOOD = Observed(inferences=50, errors=0, p95_low_us=2500.0, crashes=0, elapsed_s=11.0)
+
+
+def seconds_of(*values: float) -> Histogram:
+    return Histogram.of(LATENCY_BOUNDS_US, values)
+
+
+GOOD = Observed(inferences=50, errors=0, latency_us=seconds_of(*[2500.0] * 50), crashes=0, elapsed_s=11.0)
+SLOW = seconds_of(*[2500.0] * 35, *[9000.0] * 15)
+A_FEW_SLOW = seconds_of(*[2500.0] * 44, *[9000.0] * 6)
 
 
 @pytest.mark.parametrize(
@@ -21,12 +29,14 @@ GOOD = Observed(inferences=50, errors=0, p95_low_us=2500.0, crashes=0, elapsed_s
         (GOOD, GateVerdict.PASS, None),
         (GOOD._replace(elapsed_s=9.0), GateVerdict.WAIT, None),
         (GOOD._replace(inferences=19), GateVerdict.WAIT, None),
-        (GOOD._replace(inferences=0, p95_low_us=None, elapsed_s=100.0), GateVerdict.WAIT, None),
-        (GOOD._replace(p95_low_us=4001.0, elapsed_s=1.0), GateVerdict.FAIL, FailureReason.PROBATION_LATENCY),
-        (GOOD._replace(p95_low_us=9000.0, inferences=9), GateVerdict.WAIT, None),
+        (GOOD._replace(inferences=0, latency_us=seconds_of(), elapsed_s=100.0), GateVerdict.WAIT, None),
+        (GOOD._replace(latency_us=SLOW, elapsed_s=1.0), GateVerdict.FAIL, FailureReason.PROBATION_LATENCY),
+        (GOOD._replace(latency_us=A_FEW_SLOW), GateVerdict.PASS, None),
+        (GOOD._replace(latency_us=seconds_of(*[9000.0] * 9), inferences=9), GateVerdict.WAIT, None),
+        (GOOD._replace(latency_us=seconds_of(*[9000.0] * 10), inferences=10), GateVerdict.FAIL, FailureReason.PROBATION_LATENCY),
         (GOOD._replace(errors=2), GateVerdict.FAIL, FailureReason.PROBATION_ERRORS),
         (GOOD._replace(errors=1), GateVerdict.PASS, None),
-        (GOOD._replace(inferences=0, p95_low_us=None, errors=10), GateVerdict.FAIL, FailureReason.PROBATION_ERRORS),
+        (GOOD._replace(inferences=0, latency_us=seconds_of(), errors=10), GateVerdict.FAIL, FailureReason.PROBATION_ERRORS),
         (GOOD._replace(crashes=3, elapsed_s=0.0), GateVerdict.FAIL, FailureReason.PROBATION_CRASHES),
         (GOOD._replace(crashes=2), GateVerdict.PASS, None),
     ],
@@ -38,16 +48,16 @@ def test_verdicts(seen: Observed, verdict: GateVerdict, reason: FailureReason | 
 
 
 def test_without_a_version_before_only_errors_and_crashes_count() -> None:
-    assert judge(POLICY, None, GOOD._replace(p95_low_us=1e6)).verdict is GateVerdict.PASS
+    assert judge(POLICY, None, GOOD._replace(latency_us=seconds_of(*[1e6] * 50))).verdict is GateVerdict.PASS
 
 
 def test_a_latency_below_the_floor_never_fails() -> None:
-    assert judge(POLICY, Baseline(100, 50.0), GOOD._replace(p95_low_us=900.0)).verdict is GateVerdict.PASS
+    assert judge(POLICY, Baseline(100, 50.0), GOOD._replace(latency_us=seconds_of(*[700.0] * 50))).verdict is GateVerdict.PASS
 
 
 def test_a_policy_that_asks_for_no_inferences_gets_none() -> None:
     policy = UpdatePolicy(probation_s=1, probation_min_inferences=0)
-    assert judge(policy, None, Observed(0, 0, None, 0, 1.0)).verdict is GateVerdict.PASS
+    assert judge(policy, None, Observed(0, 0, seconds_of(), 0, 1.0)).verdict is GateVerdict.PASS
 
 
 def test_a_baseline_needs_enough_inferences() -> None:
@@ -59,15 +69,22 @@ def test_a_baseline_needs_enough_inferences() -> None:
 def test_equal_latencies_never_fail_by_binning_alone(values: list[float]) -> None:
     histogram = Histogram.of(LATENCY_BOUNDS_US, values)
     policy = UpdatePolicy(probation_s=1, latency_factor=1.0001, latency_floor_ms=0)
-    seen = Observed(len(values), 0, lower_quantile(histogram, 0.95), 0, 2.0)
+    seen = Observed(len(values), 0, histogram, 0, 2.0)
     assert judge(policy, baseline_of(histogram), seen).verdict is not GateVerdict.FAIL
 
 
-@given(values=st.lists(st.floats(1, 1e9), min_size=1, max_size=60))
-def test_the_lower_edge_lies_below_the_quantile(values: list[float]) -> None:
+@given(values=st.lists(st.floats(1, 1e9), min_size=1, max_size=60), limit=st.sampled_from(LATENCY_BOUNDS_US))
+def test_only_values_above_the_limit_are_counted_as_above(values: list[float], limit: float) -> None:
     histogram = Histogram.of(LATENCY_BOUNDS_US, values)
-    low, high = lower_quantile(histogram, 0.95), histogram.quantile(0.95)
-    assert low is not None
-    assert high is not None
-    assert low <= high
-    assert low <= max(values)
+    assert count_above(histogram, limit) == sum(value > limit for value in values)
+    assert count_above(histogram, limit * 1.1) <= sum(value > limit * 1.1 for value in values)
+
+
+@pytest.mark.parametrize(("slow", "total", "chance"), [(0, 10, 1.0), (1, 1, 0.05), (1, 10, 1 - 0.95**10), (10, 10, 0.05**10)])
+def test_the_chance_of_so_many_slow_inferences_is_binomial(slow: int, total: int, chance: float) -> None:
+    assert chance_of(slow, total) == pytest.approx(chance, rel=1e-9)
+
+
+def test_a_long_probation_at_the_tolerated_share_is_no_evidence() -> None:
+    assert chance_of(500, 10_000) > 0.4
+    assert chance_of(620, 10_000) < DOUBT
