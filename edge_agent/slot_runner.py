@@ -74,6 +74,7 @@ class SlotRunner:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._books: dict[Installed, WindowBook] = {}
+        self._source_failures: dict[Installed, str] = {}
         self._journal_trouble = ""
         self._told: tuple[int, int, UpdateState] | None = None
 
@@ -219,6 +220,10 @@ class SlotRunner:
         serving = self.keeper.serving
         return self._books.get(serving.installed) if serving is not None else None
 
+    def source_failure(self, installed: Installed) -> str:
+        """Why the source of a version's application failed; empty where it did not."""
+        return self._source_failures.get(installed, "")
+
     def as_serving(self, installed: Installed) -> Serving:
         """An installed version as a worker needs it; its measurements begin anew."""
         folder = self._tools.store.version_folder(installed.model.digest)
@@ -227,6 +232,7 @@ class SlotRunner:
         if update is not None and update.candidate.model == installed.model:
             book.purpose = Purpose(update.wish.model.rollout, update.wish.model.arm)
         self._books[installed] = book
+        self._source_failures.pop(installed, None)
         return Serving(installed, folder, self._application(installed))
 
     def _application(self, installed: Installed) -> Application | None:
@@ -251,6 +257,8 @@ class SlotRunner:
         elif isinstance(message, RuleFired):
             self._owner.rule_fired(message, self.name)
         elif isinstance(message, SourceEnded):
+            if message.failed:
+                self._source_failures[serving.installed] = message.detail
             self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
 
     def _worker_ended(self, text: str) -> None:
