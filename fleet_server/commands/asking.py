@@ -3,11 +3,15 @@
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Command = Callable[..., Any]
+PIPE_COLUMNS = 240
 
 
 def asks_server(command: Command) -> Command:
@@ -58,7 +62,6 @@ def print_json(document: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
     """Print rows under headers; numbers go right. `empty` is said where there are none."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -71,7 +74,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(show(cell)) for cell in row))
-    Console().print(table)
+    console().print(table)
+
+
+def console() -> "Console":
+    """A console; what goes into a pipe or file is not folded at 80 columns."""
+    import sys
+
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 
 
 def show(cell: object) -> str:

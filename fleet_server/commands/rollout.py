@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet_server.commands.asking import asks_server, print_json, print_table
+from fleet_server.commands.asking import asks_server, console, print_json, print_table
 
 if TYPE_CHECKING:
     from fleet_server.client import FleetClient
@@ -103,11 +103,9 @@ def show_command(client: "FleetClient", name: str, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    from rich.console import Console
-
     from fleet_server.commands.rollout_picture import picture
 
-    Console().print(picture(view))
+    console().print(picture(view))
 
 
 @rollout.command(name="watch")

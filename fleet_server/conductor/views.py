@@ -64,8 +64,7 @@ def _findings(connection: Connection, row: Row[Any], now: float) -> tuple[tuple[
     if state not in ACTIVE and state is not RolloutState.SUCCEEDED:
         return msgspec.json.decode(row.gates, type=tuple[GateView, ...]), stored
     facts = read_facts(connection, row, now)
-    measured = any(device.inferences for device in facts.exposed())
-    verdict = judge_arms(facts) if measured else stored  # valid at every look, so it goes on after the success
+    verdict = judge_arms(facts) or stored  # valid at every look, so it goes on after the success
     return evaluate_gates(facts) if state in ACTIVE else msgspec.json.decode(row.gates, type=tuple[GateView, ...]), verdict
 
 

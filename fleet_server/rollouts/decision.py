@@ -44,10 +44,10 @@ def decide(facts: RolloutFacts) -> Decision:
 
 
 def judge_arms(facts: RolloutFacts) -> Verdict | None:
-    """The comparison of the arms; None without a control arm."""
-    if not facts.has_control:
-        return None
+    """The comparison of the arms; None without a control arm, or before anything was measured."""
     means = {arm: _means(facts.exposed(arm)) for arm in (CONTROL, TREATMENT)}
+    if not facts.has_control or not any(means.values()):
+        return None
     margin = facts.spec.gates.latency_factor - 1
     return compare_arms(means[CONTROL], means[TREATMENT], planned=max(60, len(facts.devices)), margin=margin)
 

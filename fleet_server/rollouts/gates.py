@@ -52,22 +52,39 @@ def max_failures(facts: RolloutFacts) -> GateView:
 
 
 def phase_success(facts: RolloutFacts) -> GateView:
-    """A phase in which every settled device failed is no success, however few they are."""
+    """A phase in which every settled device failed is no success, however few they are.
+
+    Nor is silence: a version that takes devices off the air would never be reported as failed. So
+    where more devices fell silent than are done, the gate waits (and in the end pauses the rollout).
+    """
     if not any(device.phase == facts.phase for device in facts.devices):
         return GateView("phase_success", PASS, f"no device joins in phase {facts.phase + 1}")
     members = [device for device in facts.exposed() if device.phase == facts.phase]
     settled = [device for device in members if device.settled]
     failed = sum(device.failed for device in settled)
     under_way = sum(not device.settled and not device.unreachable(facts.now) for device in members)
-    lost = sum(device.unreachable(facts.now) for device in members)
-    reason = f"{len(settled) - failed} of {len(members)} devices of phase {facts.phase + 1} are done, {failed} failed"
-    reason += f", {lost} unreachable" if lost else ""
+    reason, silent = _phase_in_words(facts, members)
     share = (len(settled) - failed) / len(settled) if settled else None
-    if not settled or (failed == len(settled) and under_way):
-        return GateView("phase_success", WAIT, f"{reason}, {under_way} under way", share)
-    if failed == len(settled):
+    if under_way and failed == len(settled):
+        return GateView("phase_success", WAIT, reason, share)
+    if settled and failed == len(settled):
         return GateView("phase_success", FAIL, f"{reason}: every device that settled failed", share)
-    return GateView("phase_success", PASS, reason, share)
+    return GateView("phase_success", WAIT if silent else PASS, reason, share)
+
+
+def _phase_in_words(facts: RolloutFacts, members: Sequence[DeviceFacts]) -> tuple[str, bool]:
+    """What happened in a phase, and whether silence outweighs success among all devices asked so far."""
+    done = sum(device.settled and not device.failed for device in members)
+    failed = sum(device.settled and device.failed for device in members)
+    lost = sum(device.unreachable(facts.now) for device in members)
+    reason = f"{done} of {len(members)} devices of phase {facts.phase + 1} are done, {failed} failed"
+    reason += f", {lost} unreachable" if lost else ""
+    under_way = len(members) - done - failed - lost
+    reason += f", {under_way} under way" if under_way else ""
+    all_done = sum(device.settled and not device.failed for device in facts.exposed())
+    all_lost = sum(device.unreachable(facts.now) for device in facts.exposed())
+    silent = all_lost > all_done or not (all_done or all_lost or failed)
+    return f"{reason}; of all that were asked {all_lost} are silent, {all_done} done" if silent and all_lost else reason, silent
 
 
 def minimum_inferences(facts: RolloutFacts) -> GateView:

@@ -6,6 +6,7 @@ No model runs; a `Behaviour` says how an update ends. Outbox, acknowledgement an
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -97,11 +98,26 @@ class SimulatedDevice:
     desired: Desired | None = None
     slot: ReportedSlot = field(default_factory=ReportedSlot)
     windows: int = 0
+    busy: bool = False
     client: aiomqtt.Client | None = None
 
     @contextlib.asynccontextmanager
     async def online(self, *, hello: bool = True) -> AsyncIterator["SimulatedDevice"]:
-        """Connected as long as the block lives; at its end the connection is cut without a good-bye."""
+        """Connected as long as the block lives; says good-bye at its end."""
+        async with self._session(hello=hello):
+            yield self
+            await self.send(Channel.PRESENCE, PresenceMessage(1, Presence.OFFLINE, self.session, self.boot_id))
+
+    @contextlib.asynccontextmanager
+    async def online_until_cut(self) -> AsyncIterator["SimulatedDevice"]:
+        """Connected as long as the block lives; at its end the cable is cut, so that the last will is sent."""
+        with contextlib.suppress(aiomqtt.MqttError):
+            async with self._session(hello=True) as client:
+                yield self
+                client._client.socket().shutdown(socket.SHUT_RDWR)
+
+    @contextlib.asynccontextmanager
+    async def _session(self, *, hello: bool) -> AsyncIterator[aiomqtt.Client]:
         self.session += 1
         gone = PresenceMessage(1, Presence.OFFLINE, self.session, self.boot_id)
         url = urlsplit(self.credentials.mqtt_url)
@@ -123,7 +139,7 @@ class SimulatedDevice:
                 await self.say_hello()
             task = asyncio.create_task(self._listen(client))
             try:
-                yield self
+                yield client
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -155,11 +171,13 @@ class SimulatedDevice:
         desired = decode(verify_payload(envelope, DESIRED_PAYLOAD_TYPE, {"director": key}), Desired, "the wish")
         if desired.revision <= self.revision:
             return
+        self.busy = True
         self.revision, self.desired = desired.revision, desired
         model = desired.slots[DEFAULT_SLOT].model
         if model is not None and (self.slot.current is None or self.slot.current.digest != model.manifest.sha256):
             await self._update(model, desired.revision)
         await self.report()
+        self.busy = False
 
     async def _update(self, model: DesiredModel, revision: int) -> None:
         outcome = self.behaviour(model)
@@ -184,7 +202,7 @@ class SimulatedDevice:
     @property
     def settled(self) -> bool:
         """Whether no update is under way."""
-        return self.slot.update is None or self.slot.update.state in FINAL_UPDATE_STATES
+        return not self.busy and (self.slot.update is None or self.slot.update.state in FINAL_UPDATE_STATES)
 
     async def report(self) -> None:
         """Publish the whole reported state."""
@@ -229,22 +247,28 @@ class SimulatedDevice:
         self.windows += 1
         await self._queue(Channel.WINDOW, encode(window))
 
-    async def send_health(self, state: HealthState = HealthState.HEALTHY) -> None:
-        """Publish health."""
+    async def send_health(self, state: HealthState = HealthState.HEALTHY) -> bool:
+        """Publish health; False without a connection."""
         health = Health(1, self.boot_id, utc_now(), state, (), 12.5, 4 << 30, 2 << 30, 80 << 20, 10 << 30, 3600.0, AGENT_VERSION)
-        await self.send(Channel.HEALTH, health)
+        return await self.send(Channel.HEALTH, health)
 
     async def _queue(self, channel: Channel, payload: bytes) -> None:
         self.outbox[self.sequence] = (channel, payload)
         await self._publish(channel, payload)
 
-    async def send(self, channel: Channel, message: object) -> None:
-        """Publish a message that is not kept in the outbox."""
-        await self._publish(channel, encode(message))
+    async def send(self, channel: Channel, message: object) -> bool:
+        """Publish a message that is not kept in the outbox; False without a connection."""
+        return await self._publish(channel, encode(message))
 
-    async def _publish(self, channel: Channel, payload: bytes) -> None:
-        if self.client is not None:
+    async def _publish(self, channel: Channel, payload: bytes) -> bool:
+        """False where there is no connection (any more): what matters is in the outbox."""
+        if self.client is None:
+            return False
+        try:
             await self.client.publish(self._topic(channel), payload, qos=qos_of(channel), retain=channel in RETAINED)
+        except aiomqtt.MqttError:
+            return False
+        return True
 
     def _topic(self, channel: Channel) -> str:
         return build_topic(self.credentials.fleet, self.credentials.device, channel)

@@ -65,17 +65,18 @@ class MemoryFleet:
             decision = decide(self.facts)
             if not decision.acts:
                 return
-            now = self.facts.now
-            deadline = now + self.facts.spec.device_deadline_s
-            self._change(
-                lambda found: found.device in decision.expose, lambda _f: {"exposed_at": now, "deadline_at": deadline, "started": True}
-            )
-            self._change(lambda found: found.device in decision.call_back, lambda _f: {"called_back": True})
-            if decision.next_phase is not None:
-                self.facts = msgspec.structs.replace(self.facts, phase=decision.next_phase, phase_started_at=now)
-            if decision.trigger is not None:
-                self._move(decision.trigger)
+            self._apply(decision)
             self.history.append(decision)
+
+    def _apply(self, decision):
+        now = self.facts.now
+        asked = {"exposed_at": now, "deadline_at": now + self.facts.spec.device_deadline_s, "started": True}
+        self._change(lambda found: found.device in decision.expose, lambda _found: asked)
+        self._change(lambda found: found.device in decision.call_back, lambda _found: {"called_back": True})
+        if decision.next_phase is not None:
+            self.facts = msgspec.structs.replace(self.facts, phase=decision.next_phase, phase_started_at=now)
+        if decision.trigger is not None:
+            self._move(decision.trigger)
 
     def _move(self, trigger):
         state = next_state(self.facts.state, trigger)

@@ -59,6 +59,17 @@ def test_a_phase_in_which_nobody_answered_is_no_success():
     assert "1 unreachable" in view.reason
 
 
+def test_one_silent_device_in_the_last_phase_is_reported_and_many_are_a_doubt():
+    early = [done(f"e{i}") for i in range(2)]
+    one = gates.phase_success(make_facts([*early, device("late", phase=1)], phase=1, now=200))
+    assert one.verdict is PASS
+    assert "1 unreachable" in one.reason
+    many = [device(f"late{i}", phase=1) for i in range(20)]
+    view = gates.phase_success(make_facts([*early, *many], phase=1, now=200))
+    assert view.verdict is WAIT
+    assert "20 are silent, 2 done" in view.reason
+
+
 def test_latency_compares_the_median_devices_of_both_arms():
     def arms(factor, inferences=100):
         control = [done(f"c{i}", arm="control", latency_p95_ms=1.0, inferences=inferences) for i in range(3)]

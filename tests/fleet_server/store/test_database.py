@@ -24,7 +24,7 @@ def test_a_database_of_a_newer_server_is_refused(tmp_path):
     path = tmp_path / "fleet.sqlite"
     with Database(path) as database:
         database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
-    with pytest.raises(SetupError, match="9999.*0001"):
+    with pytest.raises(SetupError, match=r"9999.*0001"):
         Database(path)
 
 

@@ -1,4 +1,5 @@
 import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -62,9 +63,7 @@ def test_a_device_finds_what_the_studio_published(studio, client, tmp_path):
     entry = studio.publish_version("digits", 1)
     updater = device_updater(client, tmp_path, studio.roots[0])
     info = updater.get_targetinfo(manifest_target("digits", 1))
-    path = updater.download_target(info)
-    with open(path, "rb") as file:
-        assert len(file.read()) == entry.size_bytes
+    assert Path(updater.download_target(info)).stat().st_size == entry.size_bytes
     studio.publish_version("digits", 2)
     again = device_updater(client, tmp_path, studio.roots[0])
     assert again.get_targetinfo(manifest_target("digits", 2)) is not None

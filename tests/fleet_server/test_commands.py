@@ -1,0 +1,129 @@
+"""`eyelet-fleet` against a real server, with what a user types."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from fleet_server.cli import COMMANDS, cli
+from tests.fleet_server.running import running_server
+from tests.simulators.devices import GOOD, REFUSED, SimulatedDevice, enrol
+
+HEAVY = {"torch", "numpy", "PySide6", "litestar", "sqlalchemy", "tuf", "uvicorn", "rich", "httpx"}
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from fleet_server.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True
+    )
+    assert not HEAVY & {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "rollout create", "rollout watch", "rollout rollback"])
+def test_every_command_has_help(name):
+    result = CliRunner().invoke(cli, [*name.split(), "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def ask(data, *arguments):
+    return CliRunner().invoke(cli, [*arguments, "--data", str(data)])
+
+
+def test_an_operators_day(tmp_path):
+    data = tmp_path / "data"
+
+    async def story():
+        async with running_server(data) as server, contextlib.AsyncExitStack() as stack:
+
+            async def run(*arguments, code=0):
+                result = await asyncio.to_thread(ask, data, *arguments)
+                assert result.exit_code == code, result.output
+                return result.output
+
+            assert "no device is enrolled" in await run("devices")
+            assert "no version" in await run("models")
+            assert "no rollout" in await run("rollout", "list")
+            await asyncio.to_thread(server.studio.set_up, "digits")
+            for version in (1, 2):
+                await asyncio.to_thread(server.studio.publish_version, "digits", version)
+            for name in ("pi-1", "pi-2"):
+                credentials = await enrol(await asyncio.to_thread(server.studio.make_claim, name))
+                await stack.enter_async_context(SimulatedDevice(credentials, behave).online())
+            created = json.loads(
+                await run("rollout", "create", "digits", "1", "--phase", "50", "--phase", "100", "--telemetry", "window_s=10", "--json")
+            )
+            assert [phase["share_bp"] for phase in created["spec"]["phases"]] == [5000, 10_000]
+            assert created["spec"]["telemetry"] == {"window_s": 10.0}
+            lines = (await run("rollout", "watch", "r1", "--every", "0.1", "--json")).splitlines()
+            assert json.loads(lines[-1])["state"] == "succeeded"
+            assert "r2 is " in await run("rollout", "create", "digits", "2", "--name", "broken", "--gate", "max_failures=1")
+            assert "rolled_back" in await run("rollout", "watch", "r2", "--every", "0.1", code=1)
+            shown = await run("rollout", "show", "r2")
+            assert "install_failures" in shown
+            assert "acceptance_below_minimum" in shown
+            assert [view["device"] for view in json.loads(await run("devices", "--json"))] == ["pi-1", "pi-2"]
+            assert "pi-1" in await run("devices", "pi-1")
+            await run("models", "digits", "--alias", "champion=1")
+            assert json.loads(await run("models", "digits", "--json"))["aliases"] == {"champion": 1}
+            assert "self_testing → failed" in await run("events", "--device", "pi-1")
+            actions = [entry["action"] for entry in json.loads(await run("audit", "--json"))]
+            assert {"enroll", "publish", "claim", "rollout create", "rollout gate_failed", "alias"} <= set(actions)
+            await run("rollout", "create", "digits", "1", "--approval", "--phase", "100:600")
+            assert "r3 is running" in await run("rollout", "approve", "r3")
+            assert "r3 is aborted" in await run("rollout", "abort", "r3", "--reason", "enough")
+            assert "aborted" in await run("rollout", "pause", "r3", code=1)
+            assert "revoked" in await run("revoke", "pi-2")
+            await run("devices", "nobody", code=1)
+
+    asyncio.run(asyncio.wait_for(story(), 40))
+
+
+def behave(model):
+    return REFUSED if model.version == 2 else GOOD
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--gate", "max_failure=1"], "did you mean max_failures"),
+        (["--gate", "max_failures=many"], "max_failures"),
+        (["--phase", "half"], "half"),
+        (["--weights", "1-2"], "no number"),
+        (["--policy", "probation_s"], "probation_s"),
+        (["--on-failure", "panic"], "panic"),
+    ],
+)
+def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
+    token = tmp_path / "token"
+    token.write_text("t")
+    result = CliRunner().invoke(
+        cli, ["rollout", "create", "digits", "1", *arguments, "--server", "http://127.0.0.1:9", "--token-file", str(token)]
+    )
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_errors_are_one_sentence(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("t")
+    for arguments, words in (
+        (["devices"], "not known which server"),
+        (["devices", "--data", str(tmp_path / "nothing")], "no server runs"),
+        (["devices", "--server", "http://127.0.0.1:9", "--token-file", str(token)], "does not answer"),
+        (["devices", "--server", "http://127.0.0.1:9", "--token-file", str(tmp_path / "none")], "can not be read"),
+        (["serve", "--data", str(tmp_path / "d"), "--host", "0.0.0.0"], "needs TLS"),
+        (["serve", "--data", str(tmp_path / "d"), "--fleet", "A B", "--port", "0", "--mqtt-port", "0"], "fleet"),
+    ):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 1
+        assert words in result.output
+        assert "Traceback" not in result.output
