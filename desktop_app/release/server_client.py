@@ -5,6 +5,7 @@ Bodies are those of `contract.rest`. The client holds one connection pool; use i
 
 import base64
 import contextlib
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -82,7 +83,8 @@ class ServerClient:
             raise ServerError(f"{url!r} is no address of a fleet server", "Give it as http://host:port")
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport, trust_env=False)
+        context = ssl.create_default_context()  # the machine's own authorities, or those of SSL_CERT_FILE; no proxy from the environment
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, transport=transport, verify=context, trust_env=False)
 
     def __enter__(self) -> "ServerClient":  # noqa: PYI034
         """Use as a context manager."""
