@@ -1,0 +1,30 @@
+"""The datagrams that systemd waits for."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from edge_agent.systemd import notify, watchdog_interval_s
+
+
+def test_ready_and_watchdog_reach_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(1)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert notify("READY=1")
+        assert listening.recv(100) == b"READY=1"
+
+
+def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/at/all")
+    assert not notify("READY=1")
+
+
+@pytest.mark.parametrize(("text", "interval"), [("30000000", 15.0), ("", None), ("0", None), ("soon", None)])
+def test_the_watchdog_is_fed_twice_as_often_as_needed(text: str, interval: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", text)
+    assert watchdog_interval_s() == interval
