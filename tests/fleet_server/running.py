@@ -44,7 +44,7 @@ async def running_server(data: Path, *, studio: SimulatedStudio | None = None, *
     if not ready.done():
         await task
     url, mqtt_url = ready.result()
-    with operator_client(url, data / "operator.token") as client:
+    with operator_client(url, data / "operator.token", options.get("tls_cert")) as client:
         studio = studio or SimulatedStudio(client)
         studio.client = client
         try:

@@ -8,11 +8,16 @@ import subprocess
 import sys
 import time
 
+import aiomqtt
 import pytest
 
+from contract.claims import parse_token
 from contract.codec import encode
+from contract.messages import Hello
 from contract.rest import PhaseSpec, RolloutSpec
-from fleet_server.broker.mosquitto import find_mosquitto
+from fleet_server.broker.mosquitto import find_mosquitto, start_mosquitto
+from fleet_server.broker.passwords import hash_password
+from fleet_server.broker.settings import BrokerSettings
 from fleet_server.errors import SetupError
 from fleet_server.serving import ServeSettings, check_settings
 from tests.fleet_server.running import running_server, wait_for
@@ -269,3 +274,72 @@ def test_beyond_loopback_tls_is_needed(tmp_path):
         check_settings(ServeSettings(data=tmp_path, host="0.0.0.0"))
     with pytest.raises(SetupError, match="both"):
         check_settings(ServeSettings(data=tmp_path, tls_cert=tmp_path / "cert.pem"))
+
+
+def write_certificate(folder):
+    """A certificate for 127.0.0.1, signed by itself."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(tz=datetime.timezone.utc)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=1))
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def test_with_tls_both_ports_speak_it_and_claims_carry_the_certificate(tmp_path):
+    fingerprint = write_certificate(tmp_path)
+
+    async def story():
+        options = {"tls_cert": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}
+        async with running_server(tmp_path / "data", **options) as server:
+            assert server.url.startswith("https://")
+            assert server.mqtt_url.startswith("mqtts://")
+            await asyncio.to_thread(server.studio.set_up, "digits")
+            token = await asyncio.to_thread(server.studio.make_claim, "pi-1")
+            assert parse_token(token).ca_sha256 == fingerprint
+
+    run(story())
+
+
+class Accounts:
+    """Who the operator of a broker let in by hand."""
+
+    def find_verifier(self, device):
+        return self.list_verifiers().get(device)
+
+    def list_verifiers(self):
+        return {"pi-1": hash_password("secret")}
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+def test_any_broker_by_url_will_do(tmp_path):
+    async def story():
+        (tmp_path / "broker").mkdir()
+        async with start_mosquitto(BrokerSettings("mosquitto", "main", tmp_path / "broker"), Accounts()) as broker:
+            address = broker.address
+            url = f"mqtt://{address.username}:{address.password}@{address.host}:{address.port}"
+            async with running_server(tmp_path / "data", broker=url) as server:
+                assert server.mqtt_url == address.url
+                (device,) = await make_devices(server, "pi-1")
+                assert device.credentials.mqtt_url == address.url
+                account = {"username": "pi-1", "password": "secret", "protocol": aiomqtt.ProtocolVersion.V5}
+                async with aiomqtt.Client(address.host, address.port, **account) as client:
+                    hello = Hello(1, "b", 1, 0, "s")
+                    await client.subscribe("eyelet/v1/main/pi-1/ack")
+                    await client.publish("eyelet/v1/main/pi-1/hello", encode(hello), qos=1)
+                    async for message in client.messages:
+                        assert b'"committed_upto":0' in bytes(message.payload)
+                        break
+
+    run(story())

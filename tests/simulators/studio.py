@@ -3,6 +3,7 @@
 import base64
 import datetime
 import secrets
+import ssl
 from pathlib import Path
 
 import httpx
@@ -150,6 +151,7 @@ def make_manifest(model: str, version: int, files: dict[str, FileEntry]) -> Mani
     )
 
 
-def operator_client(url: str, token_file: Path) -> httpx.Client:
-    """An HTTP client with the operator's token."""
-    return httpx.Client(base_url=url, headers={"authorization": f"Bearer {token_file.read_text().strip()}"}, timeout=20)
+def operator_client(url: str, token_file: Path, certificate: Path | None = None) -> httpx.Client:
+    """An HTTP client with the operator's token, trusting one certificate where given."""
+    verify = ssl.create_default_context(cafile=str(certificate)) if certificate else True
+    return httpx.Client(base_url=url, headers={"authorization": f"Bearer {token_file.read_text().strip()}"}, timeout=20, verify=verify)
