@@ -179,14 +179,16 @@ class GateSpec(Request, frozen=True):
 
     `tolerated_failure_share` and `alpha` belong to the e-process on the failure rate;
     `max_failures` stops at that many failed devices whatever the e-process says (0: off);
-    `latency_factor` bounds treatment against control (95th percentile); `minimum_inferences` per
-    arm before a comparison counts.
+    `latency_factor` bounds treatment against control (95th percentile), and never fails a treatment
+    faster than `latency_floor_ms`, where the clock's noise is larger than any difference that
+    matters; `minimum_inferences` per arm before a comparison counts.
     """
 
     tolerated_failure_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.01
     max_failures: Annotated[int, msgspec.Meta(ge=0)] = 0
     latency_factor: Annotated[float, msgspec.Meta(gt=1)] = 1.5
+    latency_floor_ms: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     minimum_inferences: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 

@@ -113,10 +113,12 @@ def latency(facts: RolloutFacts) -> GateView:
             return GateView("latency", WAIT, f"no device of the {arm} has {LATENCY_MIN_INFERENCES} inferences yet", None, limit)
         medians[arm] = statistics.median(values)
     ratio = medians[TREATMENT] / medians[CONTROL] if medians[CONTROL] > 0 else math.inf
+    floor_ms = facts.spec.gates.latency_floor_ms
     reason = (
-        f"95th percentile {medians[TREATMENT]:.3g} ms against {medians[CONTROL]:.3g} ms: factor {ratio:.3g}, it fails above {limit:.3g}"
+        f"95th percentile {medians[TREATMENT]:.3g} ms against {medians[CONTROL]:.3g} ms: factor {ratio:.3g}, "
+        f"it fails above {limit:.3g} and {floor_ms:g} ms"
     )
-    return GateView("latency", FAIL if ratio > limit else PASS, reason, ratio, limit)
+    return GateView("latency", FAIL if ratio > limit and medians[TREATMENT] > floor_ms else PASS, reason, ratio, limit)
 
 
 def _latencies(devices: Sequence[DeviceFacts]) -> list[float]:

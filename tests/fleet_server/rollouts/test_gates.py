@@ -70,6 +70,12 @@ def test_one_silent_device_in_the_last_phase_is_reported_and_many_are_a_doubt():
     assert "20 are silent, 2 done" in view.reason
 
 
+def test_a_treatment_below_the_latency_floor_never_fails_by_its_ratio():
+    control, treatment = done("c", arm="control", latency_p95_ms=0.2, inferences=100), done("t", latency_p95_ms=0.9, inferences=100)
+    assert gates.latency(make_facts([control, treatment], spec=AB)).verdict is PASS
+    assert gates.latency(make_facts([control, done("t", latency_p95_ms=1.1, inferences=100)], spec=AB)).verdict is FAIL
+
+
 def test_latency_compares_the_median_devices_of_both_arms():
     def arms(factor, inferences=100):
         control = [done(f"c{i}", arm="control", latency_p95_ms=1.0, inferences=inferences) for i in range(3)]
