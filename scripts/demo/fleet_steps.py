@@ -230,7 +230,7 @@ def expect_refusal(demo: Demo, run: str) -> None:
 def stop_slow_version(demo: Demo, before: dict[str, int]) -> None:
     """Version 4 passes the self-test and fails in probation."""
     run = train(demo, "4", "--seed", 1, "--option", "views=49", epochs=5, title="training version 4, which averages 49 shifted views")
-    convert(demo, run, "4", targets=("onnx-float32",))
+    convert(demo, run, "4", targets=("onnx-float32", "litert-float32"))
     package(demo, run)
     view = watch(demo, create_rollout(demo, 4, "--name", "slow", "--stagger", 2, "--gate", "max_failures=1"), "version 4")
     demo.results["slow"] = view
