@@ -32,7 +32,7 @@ from edge_agent.update.machine import (
 )
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
-from edge_agent.update.slots import CURRENT
+from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.work import Tools, UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, WindowStats
@@ -82,24 +82,24 @@ class SlotRunner:
 
     async def boot(self, update: Update | None, damage: str) -> None:
         """Serve at once what the journal and the pointers say, before anything else is decided."""
-        self.state = self._tools.store.load_slot(self.name, None if damage else update)
-        installed = machine.version_to_boot(self.state)
+        self.state = machine.repaired(self._tools.store.load_slot(self.name, None if damage else update))
+        installed = self.state.current
         if installed is not None:
             await self.keeper.keep_serving(self.as_serving(installed))
-        self._repair_pointer(installed)
+        self._repair_pointer(CURRENT, installed)
+        self._repair_pointer(LAST_KNOWN_GOOD, self.state.last_known_good)
         self.post(Restarted())
 
-    def _repair_pointer(self, installed: Installed | None) -> None:
-        pointer = self._tools.store.pointer(self.name, CURRENT)
+    def _repair_pointer(self, name: str, installed: Installed | None) -> None:
+        pointer = self._tools.store.pointer(self.name, name)
         if pointer == installed:
             return
-        was = f"{pointer.model.model} {pointer.model.version}" if pointer else "nothing"
-        now = f"{installed.model.model} {installed.model.version}" if installed else "nothing"
-        self._owner.agent_event(f"slot {self.name} goes back from {was} to {now}", {})
+        if name == CURRENT:
+            self._owner.agent_event(f"slot {self.name} goes back from {_name(pointer)} to {_name(installed)}", {})
         try:
-            self._tools.store.point(self.name, CURRENT, installed)
+            self._tools.store.point(self.name, name, installed)
         except OSError:
-            log.exception("The pointer could not be written; the last known good version serves all the same")
+            log.exception("The pointer %s could not be written; what it should say serves all the same", name)
 
     async def run(self) -> None:
         """Move through events until cancelled."""
@@ -293,6 +293,10 @@ class SlotRunner:
             application=application.name if application else "",
             application_version=application.version if application else 0,
         )
+
+
+def _name(installed: Installed | None) -> str:
+    return f"{installed.model.model} {installed.model.version}" if installed else "nothing"
 
 
 def report_of(update: Update) -> UpdateReport:

@@ -150,7 +150,7 @@ class DeadlinePassed(NamedTuple):
 
 
 class Restarted(NamedTuple):
-    """The agent started and read its journal."""
+    """The agent started and read its journal; the slot is one that `repaired` returned."""
 
 
 Event = Wished | Succeeded | Failed | DeadlinePassed | Restarted
@@ -198,7 +198,7 @@ def advance(slot: Slot, event: Event) -> Step:
     if isinstance(event, Wished):
         return _wished(slot, event.wish)
     if isinstance(event, Restarted):
-        return _restarted(msgspec.structs.replace(slot, current=version_to_boot(slot)))
+        return _restarted(slot)
     update = slot.update
     if update is None or update.is_final:
         return slot, ()
@@ -227,11 +227,23 @@ def version_to_boot(slot: Slot) -> Installed | None:
     """What must serve at once when the agent starts, before anything else is decided.
 
     It is the last known good version, whatever the pointer `current` says: only a version that was
-    being committed has proven itself as well.
+    being committed has proven itself as well. Where there is none and no update is under way,
+    `current` is all that is left.
     """
+    under_way = slot.update is not None and not slot.update.is_final
     if slot.update is not None and slot.update.state is UpdateState.COMMITTING:
         return slot.current or slot.last_known_good
-    return slot.last_known_good or slot.current
+    return slot.last_known_good or (None if under_way else slot.current)
+
+
+def repaired(slot: Slot) -> Slot:
+    """A slot as it was read from the disk, with pointers that can be trusted.
+
+    A lost pointer `last_known_good` is restored where the journal says that `current` was committed.
+    """
+    current, good = version_to_boot(slot), slot.last_known_good
+    done = slot.update is not None and slot.update.state is UpdateState.DONE and slot.update.candidate == current
+    return msgspec.structs.replace(slot, current=current, last_known_good=current if good is None and done else good)
 
 
 def refusal(slot: Slot, wish: Wish) -> Quarantined | None:
@@ -273,8 +285,8 @@ def _begin(slot: Slot, wish: Wish) -> Step:
     if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish):
         return slot, ()
     previous = last.state if last else None
-    if wish.is_met_by(slot.current):
-        done = Update(UpdateState.DONE, wish, variant=slot.current.variant if slot.current else "", detail="it is installed already")
+    if slot.current is not None and wish.is_met_by(slot.current) and slot.current == slot.last_known_good:
+        done = Update(UpdateState.DONE, wish, variant=slot.current.variant, detail="it is installed already")
         return msgspec.structs.replace(slot, update=done), (Record(done, previous),)
     entry = refusal(slot, wish)
     if entry is not None:
@@ -365,15 +377,17 @@ def _quarantine_of(slot: Slot, update: Update) -> tuple[Action, ...]:
     bad = update.state in {UpdateState.FAILED, UpdateState.ROLLING_BACK, UpdateState.ROLLED_BACK}
     if not bad or update.reason is None or update.reason not in VERSION_FAULTS:
         return ()
-    return (Quarantine(_at_fault(slot, update.wish), Quarantined(update.wish.revision, update.reason, update.detail)),)
+    digest = _at_fault(slot.last_known_good, update.wish)
+    return (Quarantine(digest, Quarantined(update.wish.revision, update.reason, update.detail)),) if digest else ()
 
 
-def _at_fault(slot: Slot, wish: Wish) -> str:
-    """The digest to blame: the model's, unless the model served well before and only the application is new."""
-    proven = slot.last_known_good
-    if wish.application is not None and proven is not None and proven.model == wish.model.ref:
+def _at_fault(proven: Installed | None, wish: Wish) -> str:
+    """The digest to blame: what is new in the wish, the model before the application; what serves well never is."""
+    if proven is None or proven.model != wish.model.ref:
+        return wish.model.manifest.sha256
+    if wish.application is not None and proven.application != wish.application_ref:
         return wish.application.document.sha256
-    return wish.model.manifest.sha256
+    return ""
 
 
 def _release_of(slot: Slot, update: Update) -> tuple[Action, ...]:

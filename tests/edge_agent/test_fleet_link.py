@@ -1,9 +1,6 @@
 """The MQTT link against brokers that Eyelet did not write: presence, messages, coming back."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,31 +13,7 @@ from contract.messages import PresenceMessage
 from contract.states import Presence
 from contract.topics import Channel, build_topic
 from edge_agent.fleet_link import FleetLink, LinkAccount, LinkError
-from tests.simulators.fleet import wait_until
-
-
-class Broker:
-    """A mosquitto that lets anyone in."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.config = folder / "mosquitto.conf"
-        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(["mosquitto", "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        wait_until(self.is_open)
-
-    def is_open(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
+from tests.simulators.brokers import Mosquitto
 
 
 class Owner:
@@ -63,16 +36,14 @@ class Owner:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if shutil.which("mosquitto") is None:
-        pytest.skip("mosquitto is not installed")
-    broker = Broker(tmp_path)
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path)
     yield broker
-    broker.stop()
+    broker.close()
 
 
 @pytest.fixture
-def server(broker: Broker) -> Iterator[paho.Client]:
+def server(broker: Mosquitto) -> Iterator[paho.Client]:
     """A client that hears everything; `presence` holds the last one."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     heard: dict[str, bytes] = {}
@@ -87,7 +58,7 @@ def server(broker: Broker) -> Iterator[paho.Client]:
     client.loop_stop()
 
 
-def account(broker: Broker) -> LinkAccount:
+def account(broker: Mosquitto) -> LinkAccount:
     return LinkAccount(f"mqtt://127.0.0.1:{broker.port}", "home", "pi-01", "secret", "boot")
 
 
@@ -104,7 +75,7 @@ def presence(server: paho.Client) -> PresenceMessage | None:
     return msgspec.json.decode(data, type=PresenceMessage) if data else None
 
 
-def test_it_says_online_hears_its_own_topics_and_says_farewell(broker: Broker, server: paho.Client) -> None:
+def test_it_says_online_hears_its_own_topics_and_says_farewell(broker: Mosquitto, server: paho.Client) -> None:
     async def story() -> None:
         owner = Owner()
         link = FleetLink(account(broker), owner)
@@ -127,15 +98,15 @@ def test_it_says_online_hears_its_own_topics_and_says_farewell(broker: Broker, s
     asyncio.run(story())
 
 
-def test_it_comes_back_with_a_new_session_after_the_broker_was_killed(broker: Broker, server: paho.Client) -> None:
+def test_it_comes_back_with_a_new_session_after_the_broker_was_killed(broker: Mosquitto, server: paho.Client) -> None:
     async def story() -> None:
         owner = Owner()
         link = FleetLink(account(broker), owner)
         task = asyncio.create_task(link.run())
         await until(lambda: owner.sessions == [100])
-        broker.stop()
+        broker.close()
         await until(lambda: owner.closed == 1 and not link.connected)
-        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(broker.open)
         await until(lambda: owner.sessions == [100, 101])
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -17,9 +17,10 @@ from contract.states import FailureReason, Presence, UpdateState
 from edge_agent.enrolment import enrol
 from edge_agent.home import make_home
 from tests.simulators.agents import AgentProcess
-from tests.simulators.fleet import QUICK, FleetSimulator, wait_until
+from tests.simulators.fleet import QUICK, FleetSimulator
 from tests.simulators.packages import make_acceptance, make_frames, make_package
 from tests.simulators.tuf_folder import in_days
+from tests.simulators.waiting import wait_until
 
 DEVICE = "pi-01"
 S = UpdateState
@@ -275,7 +276,7 @@ def test_the_server_goes_down_and_up_and_hears_each_event_once(site: Site) -> No
     assert fleet.wait_for_final(revision).state is S.DONE
     assert site.states(revision) == ALL_STATES
     wait_until(lambda: fleet.health[DEVICE].outbox_depth == 0)
-    (stream,) = {stream for stream, _ in fleet.events}
+    stream = fleet.hellos[0].stream
     numbers = sorted(sequence for known, sequence in [*fleet.events, *fleet.windows] if known == stream)
     assert numbers == list(range(1, len(numbers) + 1))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 
-from tests.simulators.fleet import wait_until
+from tests.simulators.waiting import wait_until
 
 
 class AgentProcess:

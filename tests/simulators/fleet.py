@@ -1,11 +1,8 @@
 """A whole fleet server in one object: TUF, artifacts, a real broker, and the answers that a device expects over MQTT."""
 
-import asyncio
 import base64
 import secrets
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,50 +39,14 @@ from contract.signing import generate_key, public_key_to_dict, sign_document
 from contract.states import UpdateState
 from contract.topics import Channel, build_topic, parse_topic, server_filters
 from contract.trust import ModelPolicy, acceptance_target, application_role, application_target, manifest_target, model_role, policy_target
-from fleet_server.broker.access import FleetAuthenticator
-from fleet_server.broker.listener import start_listener
-from fleet_server.broker.passwords import hash_password
 from tests.simulators.artifact_server import ArtifactServer
+from tests.simulators.brokers import open_broker
 from tests.simulators.tuf_folder import TufFolder
+from tests.simulators.waiting import wait_until
 
 FLEET = "home"
 QUICK = UpdatePolicy(probation_s=0.3, probation_min_inferences=0, self_test_timeout_s=20)
 TALKATIVE = Telemetry(window_s=0.5, health_s=0.5)
-
-
-class Broker:
-    """The embedded listener on a thread of its own, which can be taken down and up on the same port."""
-
-    def __init__(self, authenticator: FleetAuthenticator) -> None:
-        self._authenticator = authenticator
-        self.port = 0
-        self._thread: threading.Thread | None = None
-        self.open()
-
-    def open(self) -> None:
-        ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-
-        async def serve() -> None:
-            async with start_listener("127.0.0.1", self.port, self._authenticator) as listener:
-                self.port = listener.port
-                ready.set()
-                await self._stop.wait()
-
-        def run() -> None:
-            self._loop.run_until_complete(serve())
-            self._loop.close()
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-        assert ready.wait(5)
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(5)
-            self._thread = None
 
 
 class FleetSimulator:
@@ -98,8 +59,7 @@ class FleetSimulator:
         self.tuf = TufFolder(folder / "tuf")
         self.http = ArtifactServer(folder, self.tuf, self._enroll)
         self.claims: dict[str, tuple[str, str]] = {}
-        self.verifiers: dict[str, str] = {}
-        self.broker = Broker(FleetAuthenticator(FLEET, self.server_password, self.verifiers.get))
+        self.broker = open_broker(folder, FLEET, self.server_password, self.http.passwords.get)
         self.models: dict[tuple[str, int], FileEntry] = {}
         self.applications: dict[tuple[str, int], FileEntry] = {}
         self.desired: dict[str, tuple[int, bytes]] = {}
@@ -174,7 +134,6 @@ class FleetSimulator:
         if not secret or secret != request.secret:
             return None
         self.http.passwords[device] = request.password
-        self.verifiers[device] = hash_password(request.password)
         return EnrollAnswer(
             fleet=FLEET,
             device=device,
@@ -299,12 +258,3 @@ class FleetSimulator:
         final = {UpdateState.DONE, UpdateState.FAILED, UpdateState.ROLLED_BACK}
         wait_until(lambda: any(update.state in final for update in self.updates(revision)), timeout_s, lambda: str(self.updates()))
         return next(update for update in self.updates(revision) if update.state in final)
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, explain: Callable[[], str] = lambda: "") -> None:
-    """Poll with a deadline."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout_s} s in vain. {explain()}")
-        time.sleep(0.02)

@@ -22,6 +22,7 @@ from edge_agent.update.machine import (
     Work,
     advance,
     deadline_s,
+    repaired,
     version_to_boot,
 )
 from edge_agent.update.records import Update
@@ -53,7 +54,7 @@ def arrive(state: UpdateState, slot: Slot | None = None, version: int = 2, revis
 
 def power_cut(slot: Slot) -> Slot:
     """What the disk says after a cut: the wish that waited in memory is gone."""
-    return msgspec.structs.replace(slot, next=None)
+    return repaired(msgspec.structs.replace(slot, next=None))
 
 
 def state_of(slot: Slot) -> tuple[UpdateState, FailureReason | None]:
@@ -195,6 +196,12 @@ def test_of_a_new_application_on_a_proven_model_only_the_application_is_to_blame
     assert state_of(through(slot, Succeeded(S.ROLLING_BACK), Wished(wish(1, 6)))) == (S.DONE, None)
 
 
+def test_taking_the_application_away_from_a_proven_model_blames_nobody() -> None:
+    slot = Slot(current=installed(1, application=1), last_known_good=installed(1, application=1))
+    slot = through(slot, Wished(wish(1, 5)), Failed(S.QUEUED, FailureReason.TIMED_OUT, ""))
+    assert slot.quarantine == {}
+
+
 def test_of_a_new_model_with_the_same_application_only_the_model_is_to_blame() -> None:
     slot = Slot(current=installed(1, application=1), last_known_good=installed(1, application=1))
     slot = through(slot, Wished(wish(2, 5, application=1)))
@@ -234,8 +241,7 @@ def test_killed_in_self_testing_keeps_the_version_and_counts_the_attempt() -> No
 @pytest.mark.parametrize("state", [S.ACTIVATING, S.PROBATION])
 @pytest.mark.parametrize("pointer_moved", [False, True])
 def test_killed_in_activating_and_probation_serves_the_last_known_good_first(state: UpdateState, pointer_moved: bool) -> None:
-    slot = power_cut(arrive(state))
-    slot = msgspec.structs.replace(slot, current=installed(2 if pointer_moved else 1))
+    slot = power_cut(msgspec.structs.replace(arrive(state), current=installed(2 if pointer_moved else 1)))
     assert version_to_boot(slot) == installed(1)
     slot, actions = advance(slot, Restarted())
     assert state_of(slot) == (S.ROLLING_BACK, FailureReason.INTERRUPTED)
@@ -289,3 +295,17 @@ def test_after_an_interruption_that_ended_well_no_reason_stays() -> None:
     assert state_of(slot) == (S.DONE, None)
     assert slot.update is not None
     assert slot.update.attempt == 2
+
+
+def test_a_lost_pointer_to_the_last_known_good_is_restored_from_the_journal() -> None:
+    assert repaired(msgspec.structs.replace(running(1), last_known_good=None)) == running(1)
+
+
+def test_a_version_that_was_never_committed_serves_where_nothing_else_is_left_and_is_tried_anew() -> None:
+    slot = repaired(Slot(current=installed(1)))
+    assert slot.current == installed(1)
+    assert state_of(through(slot, Restarted(), Wished(wish(1, 5)))) == (S.QUEUED, None)
+
+
+def test_killed_in_the_probation_of_the_first_version_serves_nothing_until_it_has_proven_itself() -> None:
+    assert power_cut(arrive(S.PROBATION, Slot())).current is None

@@ -23,6 +23,7 @@ from edge_agent.update.machine import (
     Work,
     advance,
     deadline_s,
+    repaired,
     version_to_boot,
 )
 from edge_agent.update.records import Installed, Quarantined, Update
@@ -110,17 +111,22 @@ class SimulatedDevice(RuleBasedStateMachine):
     def power_will_go(self, done: int) -> None:
         self.cut_after = done
 
-    @rule(damaged=st.booleans())
-    def cut(self, damaged: bool) -> None:
-        """The power goes; all that is left is on the disk. The journal may be damaged."""
+    @rule(damaged=st.booleans(), pointer_lost=st.integers(0, 9))
+    def cut(self, damaged: bool, pointer_lost: int = 9) -> None:
+        """The power goes; all that is left is on the disk. The journal or a pointer may be damaged."""
+        if pointer_lost == 0:
+            self.pointers["good"] = None
         self.cut_after = None
         good = self.pointers["good"]
         slot = Slot(self.pointers["current"], good, self.journal, quarantine=dict(self.quarantine))
         if damaged:
             slot = msgspec.structs.replace(slot, update=None)
             self.journal = None
-        self.work, self.slot = None, slot
-        self.serving = version_to_boot(slot)
+        self.work, self.slot = None, repaired(slot)
+        self.serving = self.pointers["current"] = self.slot.current
+        self.pointers["good"] = self.slot.last_known_good
+        committed = self.journal is not None and self.journal.state is S.DONE
+        assert self.slot.last_known_good == good or committed
         if good is not None and (slot.update is None or slot.update.state is not S.COMMITTING):
             assert self.serving == good
         self.apply(Restarted())
@@ -196,7 +202,7 @@ class SimulatedDevice(RuleBasedStateMachine):
             self.succeeded()
         if hasattr(self, "slot"):
             assert self.slot.update is None or self.slot.update.state in FINAL_UPDATE_STATES
-            assert self.slot.current == self.slot.last_known_good
+            assert self.slot.last_known_good is None or self.slot.current == self.slot.last_known_good
             on_disk = Slot(self.pointers["current"], self.pointers["good"], self.journal)
             assert version_to_boot(on_disk) == self.slot.current
 
