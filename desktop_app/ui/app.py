@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.errors import StudioError
+from desktop_app.ui.binding import keep_constants_alive
 from desktop_app.ui.fonts import studio_font
 from desktop_app.ui.language import LANGUAGE
 from desktop_app.ui.preferences import DEFAULT_PATH, Preferences, load_preferences
@@ -22,6 +23,7 @@ SIGNAL_CHECK_MS = 200
 
 def make_application() -> QApplication:
     """The one QApplication of this process, in the studio's style."""
+    keep_constants_alive()
     found = QApplication.instance()
     application = found if isinstance(found, QApplication) else QApplication([sys.argv[0]])
     application.setApplicationName("Eyelet")

@@ -24,6 +24,7 @@ class Toast(QFrame):
         self.action.setProperty("role", "toast")
         self.action.setCursor(Qt.CursorShape.PointingHandCursor)
         self.action.clicked.connect(self._act)
+        say(self.action, Text("Undo"), "setAccessibleName")
         self._on_action: Callable[[], object] | None = None
         box = QHBoxLayout(self)
         box.setContentsMargins(16, 6, 10, 6)

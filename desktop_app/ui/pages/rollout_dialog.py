@@ -93,7 +93,7 @@ class RolloutDialog(QDialog):
             return
         count = len(self._devices)
         first = max(1, round(count * self.canary.value() / 100))
-        self.name.setPlaceholderText(f"{self.model.currentText()} v{version}")
+        self.name.setPlaceholderText(f"{self.model.currentText()}-v{version}")
         sentence = Text(
             "{first} of {count} devices get version {version} first. "
             "If the gates pass for {seconds} s, the rest follow; if they fail, all go back.",

@@ -49,6 +49,13 @@ class Finished(NamedTuple):
     keys: Path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A warning of Qt fails the test that caused it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
+
+
 @pytest.fixture(autouse=True)
 def plain_looks(qapp) -> Iterator[None]:
     """Each test begins light and in English."""

@@ -49,7 +49,7 @@ def test_a_dropped_folder_becomes_a_project(qtbot, window: StudioWindow, finish,
     (source / "red" / "broken.png").write_text("no picture")
     home = window.pages["home"]
     drop(home.zone, source)
-    qtbot.waitUntil(lambda: home.import_card.isVisible(), timeout=WAIT_MS)
+    qtbot.waitUntil(home.import_card.isVisible, timeout=WAIT_MS)
     assert home.import_card.name.text() == "my colours"
     home.import_card.confirm.click()
     qtbot.waitUntil(lambda: window.studio.jobs.current is not None, timeout=WAIT_MS)
@@ -69,7 +69,7 @@ def test_a_dropped_table_asks_for_its_target(qtbot, window: StudioWindow, finish
     table.write_text("width,kind,height\n" + "".join(f"{n},{'ab'[n % 2]},{n * 2}\n" for n in range(40)))
     home = window.pages["home"]
     home.look_at(table)
-    qtbot.waitUntil(lambda: home.import_card.isVisible(), timeout=WAIT_MS)
+    qtbot.waitUntil(home.import_card.isVisible, timeout=WAIT_MS)
     home.import_card.target.setCurrentText("kind")
     home.import_card.confirm.click()
     qtbot.waitUntil(lambda: window.studio.jobs.current is not None, timeout=WAIT_MS)
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_source_is_refused_where_it_was_dropped(qtbot, window:
     (tmp_path / "letter.txt").write_text("dear reader")
     home = window.pages["home"]
     drop(home.zone, tmp_path / "letter.txt")
-    qtbot.waitUntil(lambda: home.error.isVisible(), timeout=WAIT_MS)
+    qtbot.waitUntil(home.error.isVisible, timeout=WAIT_MS)
     assert "letter.txt" in home.error.sentence.text()
     assert "Drop a folder" in home.error.sentence.text()
 

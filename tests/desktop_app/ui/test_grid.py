@@ -24,7 +24,7 @@ def workspace(qtbot, imported: Path):
 
 @pytest.fixture
 def thumbnails(qtbot, workspace: Workspace):
-    made = Thumbnails(lambda sha256: workspace.project.blob_path(sha256))
+    made = Thumbnails(workspace.project.blob_path)
     yield made
     made.clear()
 

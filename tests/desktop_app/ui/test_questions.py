@@ -53,7 +53,12 @@ def test_a_folder_of_pictures_is_recognised(tmp_path: Path):
 def test_a_table_is_recognised_with_its_target(tmp_path: Path):
     (tmp_path / "iris.csv").write_text("width;species;height\n1;a;2\n2;b;3\n")
     found = recognise(tmp_path / "iris.csv")
-    assert (found.task, found.files, found.columns, found.target) == ("tabular-classification", 2, ("width", "species", "height"), "species")
+    assert (found.task, found.files, found.columns, found.target) == (
+        "tabular-classification",
+        2,
+        ("width", "species", "height"),
+        "species",
+    )
 
 
 @pytest.mark.parametrize("name", ["absent", "text.txt"])
@@ -103,7 +108,12 @@ def window(view_id: int, arm: str, second: float, latency_us: float) -> WindowVi
 
 
 def test_latency_is_merged_by_arm_and_time():
-    windows = [window(1, "control", 0, 1000), window(2, "treatment", 1, 4000), window(3, "control", 60, 2000), window(4, "control", 60.5, 9000)]
+    windows = [
+        window(1, "control", 0, 1000),
+        window(2, "treatment", 1, 4000),
+        window(3, "control", 60, 2000),
+        window(4, "control", 60.5, 9000),
+    ]
     control, treatment = latency_by_arm(windows)
     assert (control.arm, len(control.seconds)) == ("control", 2)
     assert control.p95_ms[0] == pytest.approx(1.0, rel=0.3)
