@@ -149,7 +149,7 @@ def roll_out_and_compare(demo: Demo) -> None:
     honest = view.verdict.verdict.value == "inconclusive"
     demo.hold("the verdict promises no more than three devices can show", honest, view.verdict.verdict.value)
     sizes = sorted(len(arm.devices) for arm in view.arms)
-    demo.hold("control has 1 device, treatment 2", sizes == [1, 2], f"{sizes}")
+    demo.hold("control has 1 device, treatment 2", sizes == [1, 2], " and ".join(str(size) for size in sizes))
 
 
 def follow_arms(demo: Demo, rollout: str) -> None:
@@ -205,7 +205,7 @@ def stop_bad_versions(demo: Demo) -> None:
     demo.hold(
         "the device refuses version 3 before activation",
         reasons == {FailureReason.ACCEPTANCE_BELOW_MINIMUM.value},
-        f"{[e.detail for e in refused]}",
+        "; ".join(f"{e.device}: {e.detail}" for e in refused),
     )
     events = demo.events()
     activated = {version: [e for e in events if is_update(e, version, UpdateState.ACTIVATING)] for version in (2, 3)}
@@ -244,7 +244,7 @@ def stop_slow_version(demo: Demo, before: dict[str, int]) -> None:
     demo.hold(
         "the rollout rolls the others back",
         view.state is RolloutState.ROLLED_BACK and bool(called_back),
-        f"{[e.device for e in called_back]}",
+        ", ".join(e.device for e in called_back),
     )
     demo.wait_for("the versions from before", lambda: running_versions(demo) == before, 30)
     prober = demo.prober
@@ -369,7 +369,7 @@ def server_away(demo: Demo) -> None:
     demo.hold(
         "agents go on predicting without the server",
         all(count > LEAST_PREDICTIONS for count in more.values()),
-        f"{more} predictions in {AWAY_S} s",
+        f"{describe_counts(more)} predictions in {AWAY_S} s",
     )
     back = time.time()
     start_server(demo)
@@ -384,6 +384,11 @@ def server_away(demo: Demo) -> None:
         len(keys) == len(set(keys)),
         f"{queued} windows of that time, {len(keys)} events, none twice",
     )
+
+
+def describe_counts(counts: dict[str, int]) -> str:
+    """`pi-01 60, …`."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 def windows_between(demo: Demo, start: float, end: float) -> int:
