@@ -29,9 +29,10 @@ def loses_references() -> bool:
 
 def keep_constants_alive() -> None:
     """Make the constants last, where the binding would use them up; does nothing anywhere else."""
-    if sys.version_info >= IMMORTAL_SINCE or sys.implementation.name != "cpython" or not loses_references():
+    if sys.version_info >= IMMORTAL_SINCE or sys.implementation.name != "cpython":
+        return
+    if sys.getrefcount(None) >= SPARE_REFERENCES or not loses_references():
         return
     _log.warning("this PySide6 loses references to None; install PySide6-Essentials 6.11.3, or use Python 3.12")
     for constant in (None, True, False, NotImplemented, Ellipsis):
-        if sys.getrefcount(constant) < SPARE_REFERENCES:
-            ctypes.c_ssize_t.from_address(id(constant)).value += SPARE_REFERENCES
+        ctypes.c_ssize_t.from_address(id(constant)).value += 2 * SPARE_REFERENCES

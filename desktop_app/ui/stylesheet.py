@@ -128,6 +128,7 @@ def _views(t: Theme) -> str:
     QHeaderView {{ background: transparent; border: none; }}
     QHeaderView::section {{ background: transparent; color: {t.muted}; border: none; border-bottom: 1px solid {t.border};
         padding: 0 8px 6px 8px; font-size: {TYPE_SMALL}px; font-weight: 600; }}
+    QAbstractScrollArea::corner {{ background: transparent; border: none; }}
     QTableCornerButton::section {{ background: transparent; border: none; }}
     """
 

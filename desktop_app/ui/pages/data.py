@@ -6,6 +6,7 @@ from typing import ClassVar
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget
 
 from desktop_app.data.catalogue import exclude, set_label, undo
+from desktop_app.data.columns import list_columns
 from desktop_app.data.importing import ImportReport, list_imports
 from desktop_app.data.project import Project
 from desktop_app.errors import DataError
@@ -118,8 +119,9 @@ class DataPage(Page):
         self.studio.workspace.ask(self, "data", _read, self._take, self.tell_trouble)
         self.model.refresh()
 
-    def _take(self, found: tuple[Holdings, ImportReport | None]) -> None:
-        self._holdings, self._report = found
+    def _take(self, found: tuple[Holdings, ImportReport | None, tuple[str, ...]]) -> None:
+        self._holdings, self._report, features = found
+        self.table.set_features(features)
         self.render_again()
 
     def render_again(self) -> None:
@@ -236,6 +238,7 @@ class DataPage(Page):
             )
 
 
-def _read(project: Project) -> tuple[Holdings, ImportReport | None]:
+def _read(project: Project) -> tuple[Holdings, ImportReport | None, tuple[str, ...]]:
     imports = list_imports(project)
-    return read_holdings(project), imports[0] if imports else None
+    features, _target = list_columns(project)
+    return read_holdings(project), imports[0] if imports else None, tuple(column.name for column in features)

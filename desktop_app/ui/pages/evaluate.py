@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import ClassVar
 
+from PySide6.QtWidgets import QStackedWidget
+
 from desktop_app.data.catalogue import Sample
 from desktop_app.evaluation.evaluation import Evaluation
 from desktop_app.jobs.requests import EvaluateJob
@@ -32,6 +34,12 @@ CLASS_COLUMNS = (
     Column(Text("Recall"), is_number=True),
     Column(Text("F1"), is_number=True),
     Column(Text("Samples"), is_number=True),
+)
+WRONG_COLUMNS = (
+    Column(Text("Sample"), stretch=True),
+    Column(Text("True label")),
+    Column(Text("Said")),
+    Column(Text("Score"), is_number=True),
 )
 MATRIX_COLUMNS = (
     Column(Text("True label")),
@@ -69,6 +77,7 @@ class EvaluatePage(Page):
         self.matrix_table = Table(Text("Confusion matrix as a table"), MATRIX_COLUMNS)
         self.classes = Table(Text("Figures per class"), CLASS_COLUMNS)
         self.samples = FixedSamples()
+        self.samples_table = Table(Text("Wrong answers, the surest first"), WRONG_COLUMNS)
         self.grid = SampleGrid(Text("Wrong answers, the surest first"), studio.thumbnails, _said_of)
         self.try_panel = TryPanel(studio.thumbnails)
         self._lay_out()
@@ -90,7 +99,10 @@ class EvaluatePage(Page):
         self.samples_card = Card(Text("Surest wrong answers"))
         self.grid.setModel(self.samples)
         self.grid.wish = 76
-        self.samples_card.add(self.grid, 1)
+        self.samples_stack = QStackedWidget()
+        for view in (self.grid, self.samples_table):
+            self.samples_stack.addWidget(view)
+        self.samples_card.add(self.samples_stack, 1)
         classes = Card(Text("Per class"))
         classes.add(self.classes, 1)
         upper = row(self.matrix_card, self.samples_card, space=SPACE_M)
@@ -167,8 +179,15 @@ class EvaluatePage(Page):
         self.notice.tell(Text("{note}", note=figures.one_line(" ".join(found.notes))) if found.notes else None)
 
     def _show_samples(self, samples: tuple[Sample, ...]) -> None:
-        self.samples.set(samples)
+        self._list_samples(samples)
         self.samples_card.set_title(Text("Surest wrong answers"))
+
+    def _list_samples(self, samples: tuple[Sample, ...]) -> None:
+        """Images as a grid, rows of a table as a table."""
+        self.samples.set(samples)
+        self.samples_table.set([(str(sample.id), _answer_cells(sample)) for sample in samples])
+        is_rows = any(sample.row is not None for sample in samples)
+        self.samples_stack.setCurrentWidget(self.samples_table if is_rows else self.grid)
 
     @property
     def chosen_run(self) -> Run | None:
@@ -201,7 +220,7 @@ class EvaluatePage(Page):
         title = Text('"{truth}" called "{said}"', truth=figures.one_line(truth, 20), said=figures.one_line(said, 20))
 
         def show_cell(samples: tuple[Sample, ...]) -> None:
-            self.samples.set(samples)
+            self._list_samples(samples)
             self.samples_card.set_title(title)
 
         self.studio.workspace.ask(self, "cell", lambda project: read_cell(project, run, truth, said), show_cell, self.tell_trouble)
@@ -220,6 +239,15 @@ class EvaluatePage(Page):
         """The answer is wrong: queue the file for labelling."""
         done = lambda _sample: self.studio.toast(Text("Sent to the labelling queue"), Text("Label"), lambda: self.studio.go("label"))  # noqa: E731
         self.studio.workspace.change(self, lambda project: send_to_queue(project, answer), frozenset({SAMPLES}), done, self.tell_trouble)
+
+
+def _answer_cells(sample: Sample) -> tuple[Cell, ...]:
+    return (
+        Cell(sample.name),
+        Cell(sample.label or figures.NONE),
+        Cell(sample.predicted or figures.NONE),
+        Cell(figures.percent(sample.predicted_score)),
+    )
 
 
 def _matrix_rows(found: Evaluation) -> list[tuple[str, tuple[Cell, ...]]]:

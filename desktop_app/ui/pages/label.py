@@ -60,7 +60,8 @@ class LabelPage(Page):
         say(self.new_class, Text("Name of a new class"), "setAccessibleName")
         self.strip = SampleGrid(Text("The samples in their order"), studio.thumbnails)
         self._lay_out()
-        self.empty = self.add_state(self._empty_state())
+        self.empty = self._empty_state()
+        self.add_state(self.empty)
         self._connect()
 
     def _empty_state(self) -> EmptyState:
@@ -152,6 +153,7 @@ class LabelPage(Page):
         if holdings.samples and not holdings.task.startswith("tabular"):
             self.show_content()
         else:
+            self._explain(is_table=holdings.task.startswith("tabular"))
             self.show_state(self.empty)
         tone = "caution" if holdings.queued else "neutral"
         self.header.set_chips(
@@ -163,6 +165,11 @@ class LabelPage(Page):
         self._list_piles()
         self._list_classes(tuple(name for name, _ in holdings.classes))
         self._show_sample()
+
+    def _explain(self, *, is_table: bool) -> None:
+        rows = Text("The rows of a table have their label in the target column. Change it in the table and import again.")
+        images = Text("Import images first; those without a label wait here.")
+        self.empty.set(Text("Nothing to label"), rows if is_table else images)
 
     def _list_piles(self) -> None:
         current = max(0, self.pile.currentIndex())

@@ -29,14 +29,21 @@ class SampleTable(Table):
         super().__init__(Text("Rows"), (Column(Text("Class")), Column(Text("Split"))), self._choose)
         self._model = model
         self._names: tuple[str, ...] = ()
+        self._features: tuple[str, ...] = ()
         model.loaded.connect(self._fill)
+
+    def set_features(self, names: tuple[str, ...]) -> None:
+        """The columns in the order of the first file, the target not among them."""
+        if names != self._features:
+            self._features = names
+            self._fill(self._model.rowCount())
 
     def _fill(self, count: int) -> None:
         samples = [s for at in range(min(count, SHOWN_MAX)) if (s := self._model.sample(at)) is not None and s.row is not None]
         if not samples:
             self.set([])
             return
-        names = tuple(samples[0].row or {})
+        names = self._features or tuple(samples[0].row or {})
         if names != self._names:
             self._names = names
             numeric = [isinstance((samples[0].row or {}).get(name), (int, float)) for name in names]

@@ -168,6 +168,9 @@ class ShipPage(Page):
         self._picked = name
         self.gate.show_report(report, name)
         run, title = shipping.chosen, variant_title(name)
+        if name == report.reference:
+            self.flipped.show_reference(title)
+            return
 
         def show_flipped(samples: tuple[Sample, ...]) -> None:
             self.flipped.show_samples(title, samples)

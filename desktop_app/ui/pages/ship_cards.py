@@ -111,6 +111,12 @@ class FlippedCard(Card):
         self.add(self.grid)
         self.add(self.note)
 
+    def show_reference(self, title: str) -> None:
+        """The variant with this title is what the others are compared with."""
+        self.samples.set(())
+        self.grid.hide()
+        show(self.note, Text("{name} is the reference that the others are compared with.", name=title))
+
     def show_samples(self, title: str, samples: tuple[Sample, ...]) -> None:
         """Show the flipped samples of the variant with this title."""
         self.samples.set(samples)

@@ -227,6 +227,9 @@ FRAME: dict[str, str] = {
     "1–9 label and go on · ← → move · Space accepts what the model says · X excludes · Ctrl+Z undoes": (
         "1–9 标注并前进 · ← → 移动 · 空格接受模型的判断 · X 排除 · Ctrl+Z 撤销"
     ),
+    "The rows of a table have their label in the target column. Change it in the table and import again.": (
+        "表格的行以目标列为标签。请在表格中修改后重新导入。"
+    ),
     "{n} of {count}": "第 {n} 个，共 {count} 个",
     "This pile is empty": "这一组是空的",
     "{count} in the queue": "队列中 {count} 个",

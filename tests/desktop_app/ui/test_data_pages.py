@@ -75,7 +75,9 @@ def test_a_dropped_table_asks_for_its_target(qtbot, window: StudioWindow, finish
     qtbot.waitUntil(lambda: window.studio.jobs.current is not None, timeout=WAIT_MS)
     finish()
     assert count(tmp_path / "projects" / "flowers", label="a") == 20
-    assert window.pages["data"].table.rows.rowCount() == 40
+    table = window.pages["data"].table.rows
+    assert table.rowCount() == 40
+    assert [str(column.name) for column in table.columns] == ["Class", "Split", "width", "height"]
 
 
 def test_a_file_that_is_no_source_is_refused_where_it_was_dropped(qtbot, window: StudioWindow, tmp_path: Path):
