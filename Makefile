@@ -16,7 +16,7 @@ demo: setup  ## run the whole loop under ./demo: data, training, conversion, fle
 	@$(BIN)/python -m scripts.demo --folder demo
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 	@$(MAKE) --no-print-directory test-oldest
 
 test-oldest:  ## run the contract's and the agent's tests on Python 3.10, where it is installed
