@@ -79,8 +79,7 @@ def states_of(fleet: Fleet, version: int) -> list[tuple[str, str]]:
 
 
 def test_version_one_runs_everywhere_and_answers(fleet: Fleet) -> None:
-    done = [device for device, state in states_of(fleet, 1) if state == UpdateState.DONE.value]
-    assert sorted(done) == sorted(DEVICES)
+    assert {device for device, state in states_of(fleet, 1) if state == UpdateState.DONE.value} == set(DEVICES)
     for home in fleet.homes.values():
         answer = ask_image(endpoint_url(home) or "", PICTURE)
         assert (answer["model_name"], answer["label"]) == (MODEL, "red")
@@ -159,8 +158,7 @@ def test_an_agent_killed_in_probation_comes_back_on_the_last_known_good(fleet: F
     victim = "pi-01"
     before = fleet.versions()[victim]
     offset = (fleet.homes[victim] / "state" / "journal.jsonl").stat().st_size
-    policy = ("--policy", "probation_s=3", "--policy", "probation_min_inferences=0", "--device", victim)
-    created = fleet.cli("rollout", "create", MODEL, 3, *policy)
+    created = fleet.cli("rollout", "create", MODEL, 3, *QUICK, "--policy", "probation_s=3", "--device", victim)
     wait_for("probation", lambda: [record for record in fleet.journal(victim, offset) if record["state"] == "probation"])
     fleet.programs.kill(victim)
     wait_for("the worker's end", lambda: not [line for line in fleet.programs.alive() if "edge_agent.worker" in line and victim in line])
