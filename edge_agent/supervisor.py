@@ -16,6 +16,7 @@ from contract.files import write_atomic
 from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
 from contract.states import FINAL_UPDATE_STATES
 from edge_agent import health, systemd
+from edge_agent.desired_polling import poll_desired
 from edge_agent.enrolment import Identity, load_identity
 from edge_agent.fleet_desk import Account, FleetDesk
 from edge_agent.fleet_link import FleetLink, LinkAccount
@@ -154,6 +155,9 @@ class Supervisor:
         self._desk.apply_kept_desired()
         self._begin(link.run(), "fleet-link")
         self._begin(self._desk.pump(), "outbox-pump")
+        if self._tools.http is not None:
+            desk = self._desk
+            self._begin(poll_desired(self._tools.http, lambda: desk.is_connected, desk.take_desired), "poll-desired")
 
     def _begin_loops(self) -> None:
         loops = [

@@ -19,6 +19,7 @@ from contract.codec import DOCUMENT_MAX_BYTES
 from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.worker.child_processes import end_with_parent
 
 _PIECE_BYTES = 64 * 1024
 UNTRUSTED, UNREACHABLE, REFUSED = "untrusted", "unreachable", "refused"
@@ -111,6 +112,7 @@ def _store(updater: Updater, path: str, objects: Path) -> FileEntry | None:
 
 def main() -> int:
     """Read the request, refresh, write the answer."""
+    end_with_parent()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     request = msgspec.json.decode(sys.stdin.buffer.read(DOCUMENT_MAX_BYTES), type=TufRequest)
     sys.stdout.buffer.write(msgspec.json.encode(refresh(request)) + b"\n")

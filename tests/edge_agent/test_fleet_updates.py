@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import urllib3
 from PIL import Image
 
+from contract.application import Application, Sink, Source
 from contract.manifest import FileEntry
 from contract.messages import DesiredModel, DesiredSlot, UpdateEvent, UpdatePolicy
 from contract.signing import PrivateKey, generate_key
@@ -137,6 +139,26 @@ def test_a_version_that_is_bad_is_refused_before_activation(site: Site) -> None:
     assert set(asker.versions) == {before}
     assert site.update(version).reason is FailureReason.QUARANTINED
     wait_until(lambda: fleet.models["digits", version].sha256 in fleet.reported[DEVICE].quarantine)
+
+
+def test_an_application_goes_out_like_a_model_and_one_that_can_not_run_here_is_rolled_back(site: Site) -> None:
+    version, fleet = int(site.answers()), site.fleet
+    frames = site.folder / "frames"
+    frames.mkdir()
+    (frames / "0.png").write_bytes(PNG)
+    source = Source("folder", {"path": str(frames), "per_second": 20, "repeat": True})
+    application = Application(1, "watch", 1, "digits", source, (Sink("jsonl", {"path": "seen.jsonl"}),))
+    fleet.publish_application(application)
+    fleet.publish_application(msgspec.structs.replace(application, version=2, source=Source("folder", {"rate": 5})))
+    policy = UpdatePolicy(probation_s=0.5, probation_min_inferences=5)
+    assert site.update(version, application=("watch", 1), policy=policy).state is S.DONE
+    wait_until(lambda: any(window.application == "watch" for window in fleet.windows.values()))
+    wait_until((site.agent.home / "seen.jsonl").exists)
+    final = site.update(version, application=("watch", 2), policy=policy)
+    assert (final.state, final.reason) == (S.ROLLED_BACK, FailureReason.INCOMPATIBLE)
+    assert "unknown field `rate`" in final.detail
+    wait_until(lambda: fleet.reported[DEVICE].slots["main"].application_version == 1)
+    assert site.update(version).state is S.DONE, "without an application again"
 
 
 def test_a_version_that_is_slow_is_rolled_back_in_probation(site: Site) -> None:
