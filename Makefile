@@ -20,7 +20,7 @@ test: setup  ## run the tests
 	@$(MAKE) --no-print-directory test-oldest
 
 test-oldest:  ## run the contract's and the agent's tests on Python 3.10, where it is installed
-	@$(BIN)/python scripts/agent_pythons.py --only 3.10 --tests
+	@$(BIN)/python -m scripts.agent_pythons --only 3.10 --tests
 
 check: setup  ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
@@ -29,13 +29,13 @@ check: setup  ## ruff, mypy and the import rules
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 check-agent-pythons: setup  ## install the agent by its extra alone on Python 3.10 to 3.13 and run a package
-	@$(BIN)/python scripts/agent_pythons.py
+	@$(BIN)/python -m scripts.agent_pythons
 
 studio: setup  ## open the window
 	@$(BIN)/eyelet-studio
 
 bundles: setup  ## build the PyInstaller bundles of the agent and the studio shell and start each once
-	@$(BIN)/python scripts/build_bundles.py
+	@$(BIN)/python -m scripts.build_bundles
 
 clean:  ## remove what was built; the data of ./demo stays
 	rm -rf build dist .ruff_cache .mypy_cache .hypothesis

@@ -1,6 +1,7 @@
 """What the studio remembers between starts: theme, language, recent projects, the fleet's address (never its token)."""
 
 import logging
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from contract.errors import ContractError
 from contract.files import read_bounded, write_atomic
 
 DEFAULT_PATH = Path("~/.config/eyelet/studio.json")
+DEFAULT_KEYS = "~/.config/eyelet/keys"
+KEYS_VARIABLE = "EYELET_KEYS"  # as for the commands; it goes before what was saved
 RECENT_MAX = 8
 _MAX_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
@@ -28,13 +31,15 @@ class Preferences(msgspec.Struct, frozen=True):
     projects_folder: str = "~/Eyelet"
     server: str = ""
     token_file: str = ""
-    keys_folder: str = "~/.config/eyelet/keys"
+    keys_folder: str = msgspec.field(default_factory=lambda: os.environ.get(KEYS_VARIABLE) or DEFAULT_KEYS)
 
 
 def load_preferences(path: Path) -> Preferences:
     """The preferences at `path`; defaults where there are none or they can not be read."""
     try:
-        return decode(read_bounded(path.expanduser(), _MAX_BYTES), Preferences, "the preferences")
+        saved = decode(read_bounded(path.expanduser(), _MAX_BYTES), Preferences, "the preferences")
+        keys = os.environ.get(KEYS_VARIABLE)
+        return msgspec.structs.replace(saved, keys_folder=keys) if keys else saved
     except FileNotFoundError:
         return Preferences()
     except (OSError, ContractError) as error:

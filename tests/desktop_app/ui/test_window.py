@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from desktop_app.ui import screenshots
 from desktop_app.ui.app import apply_theme
 from desktop_app.ui.commands import matches
-from desktop_app.ui.preferences import Preferences, load_preferences
+from desktop_app.ui.preferences import Preferences, load_preferences, save_preferences
 from desktop_app.ui.screenshots import render_screenshots
 from desktop_app.ui.translations.text import SPEECH
 from desktop_app.ui.window import PAGES, StudioWindow
@@ -158,3 +158,12 @@ def test_every_page_is_rendered_in_each_look(qtbot, finished: Finished, tmp_path
     assert names == {f"{page.key}-dark-zh.png" for page in PAGES}
     assert all((tmp_path / "out" / name).stat().st_size > 10_000 for name in names)
     assert len(capsys.readouterr().out.splitlines()) == len(PAGES)
+
+
+def test_the_keys_folder_of_the_environment_goes_before_the_saved_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_preferences(tmp_path / "studio.json", Preferences(keys_folder="/saved"))
+    monkeypatch.setenv("EYELET_KEYS", "/from/the/environment")
+    assert load_preferences(tmp_path / "studio.json").keys_folder == "/from/the/environment"
+    assert Preferences().keys_folder == "/from/the/environment"
+    monkeypatch.delenv("EYELET_KEYS")
+    assert load_preferences(tmp_path / "studio.json").keys_folder == "/saved"
