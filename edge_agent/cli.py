@@ -58,15 +58,14 @@ def agent() -> None:
 def main() -> None:
     """Entry point: errors are one sentence, Ctrl-C ends with 130."""
     try:
-        agent.main(standalone_mode=False)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        outcome = agent.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    sys.exit(outcome if isinstance(outcome, int) else 0)  # click returns the code of an Exit instead of raising it
 
 
 if __name__ == "__main__":

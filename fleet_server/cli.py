@@ -57,12 +57,11 @@ def cli() -> None:
 def main() -> None:
     """Entry point: an error is one sentence on stderr, Ctrl-C ends with 130."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        outcome = cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         sys.exit(130)
+    sys.exit(outcome if isinstance(outcome, int) else 0)  # click returns the code of an Exit instead of raising it
