@@ -77,3 +77,4 @@ def test_an_interrupted_first_import_leaves_no_project_behind(programs: Programs
     wait_for("the end of every process", lambda: not programs.alive(), 5, lambda: str(programs.alive()))
     assert not (project / "project.json").exists()
     assert not (project / "catalogue.sqlite").exists()
+    assert programs.studio("import", tmp_path / "many", "--project", project)["taken"] == MANY
