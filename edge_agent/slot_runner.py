@@ -207,9 +207,9 @@ class SlotRunner:
 
     # What the work needs of its slot
 
-    def last_known_good(self) -> Installed | None:
-        """What to go back to."""
-        return self.state.last_known_good
+    def going_back_to(self) -> Installed | None:
+        """While rolling back: what shall serve."""
+        return self.state.current
 
     def policy_of(self, update: Update) -> Update:
         """The update with the newest wish."""

@@ -369,7 +369,8 @@ def _installed_by(slot: Slot, left: UpdateState, moved: Update) -> Slot:
     if left is UpdateState.COMMITTING and moved.state is UpdateState.DONE:
         return msgspec.structs.replace(slot, current=moved.candidate, last_known_good=moved.candidate)
     if moved.state is UpdateState.ROLLING_BACK:
-        return msgspec.structs.replace(slot, current=slot.last_known_good)
+        before = slot.current if left is UpdateState.ACTIVATING else None  # it served until now
+        return msgspec.structs.replace(slot, current=slot.last_known_good or before)
     return slot
 
 

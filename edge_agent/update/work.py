@@ -60,8 +60,8 @@ class SlotServing(Protocol):
     name: str
     keeper: WorkerKeeper
 
-    def last_known_good(self) -> Installed | None:
-        """What to go back to."""
+    def going_back_to(self) -> Installed | None:
+        """While rolling back: what shall serve."""
 
     def book(self) -> WindowBook | None:
         """Measurements of the version that serves."""
@@ -269,7 +269,7 @@ class UpdateWork:
         return Succeeded(update.state)
 
     async def _roll_back(self, update: Update) -> Succeeded:
-        good, keeper = self._slot.last_known_good(), self._slot.keeper
+        good, keeper = self._slot.going_back_to(), self._slot.keeper
         try:
             self._tools.store.point(self._slot.name, CURRENT, good)
             self._tools.store.point(self._slot.name, CANDIDATE, None)
