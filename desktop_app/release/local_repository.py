@@ -14,6 +14,7 @@ from tuf.api.serialization import DeserializationError
 
 from contract.files import CHUNK_BYTES, atomic_writer, read_bounded, sha256_of, write_atomic
 from contract.signing import PrivateKey
+from contract.trust import next_online_version
 from desktop_app.errors import ReleaseError
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.repositories import find_repository
@@ -74,8 +75,11 @@ class LocalRepository:
                     write_atomic(self._metadata / f"{version}.{role}.json", body)
         listed = {role: version for role, version in versions.items() if role != ROOT}
         last_timestamp, last_snapshot = self._last_versions()
-        snapshot = sign_role(SNAPSHOT, new_snapshot(last_snapshot + 1, listed, self._clock()), [self._key])
-        timestamp = sign_role(TIMESTAMP, new_timestamp(last_timestamp + 1, snapshot.version, self._clock()), [self._key])
+        now = self._clock()
+        number = next_online_version(last_snapshot, now.timestamp())
+        snapshot = sign_role(SNAPSHOT, new_snapshot(number, listed, now), [self._key])
+        number = next_online_version(last_timestamp, now.timestamp())
+        timestamp = sign_role(TIMESTAMP, new_timestamp(number, snapshot.version, now), [self._key])
         write_atomic(self._metadata / f"{snapshot.version}.{SNAPSHOT}.json", snapshot.body)
         write_atomic(self._metadata / f"{TIMESTAMP}.json", timestamp.body)
         return {**versions, SNAPSHOT: snapshot.version, TIMESTAMP: timestamp.version}

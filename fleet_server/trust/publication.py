@@ -11,6 +11,7 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from contract.errors import FormatError
 from contract.manifest import FileEntry
 from contract.signing import PrivateKey
+from contract.trust import next_online_version
 from fleet_server.audit import OPERATOR, SERVER, record
 from fleet_server.registry.registration import Registration, register_targets
 from fleet_server.store import schema
@@ -28,6 +29,7 @@ from fleet_server.trust.role_checks import ROOT, Checked, Published, check_publi
 
 SNAPSHOT = "snapshot"
 TIMESTAMP = "timestamp"
+VERSION_MAX_DIGITS = 18  # what SQLite's integers hold
 _ONLINE = (SNAPSHOT, TIMESTAMP)
 
 
@@ -111,9 +113,9 @@ def _sign_online(connection: Connection, key: PrivateKey, checked: Checked, now:
 def _renew(connection: Connection, key: PrivateKey, versions: Mapping[str, int], now: float) -> None:
     last = _last_versions(connection)
     moment = to_datetime(now)
-    snapshot = sign_snapshot(versions, last.get(SNAPSHOT, 0) + 1, key, moment)
+    snapshot = sign_snapshot(versions, next_online_version(last.get(SNAPSHOT, 0), now), key, moment)
     _store(connection, SNAPSHOT, snapshot.version, snapshot.body, now)
-    timestamp = sign_timestamp(snapshot.version, last.get(TIMESTAMP, 0) + 1, key, moment)
+    timestamp = sign_timestamp(snapshot.version, next_online_version(last.get(TIMESTAMP, 0), now), key, moment)
     _store(connection, TIMESTAMP, timestamp.version, timestamp.body, now)
 
 
@@ -128,7 +130,7 @@ def renew_online_roles(connection: Connection, key: PrivateKey, now: float) -> l
         renewed = [SNAPSHOT, TIMESTAMP]
     elif needs_renewal(bodies[TIMESTAMP], TIMESTAMP_DAYS, moment):
         last = _last_versions(connection)
-        timestamp = sign_timestamp(last[SNAPSHOT], last[TIMESTAMP] + 1, key, moment)
+        timestamp = sign_timestamp(last[SNAPSHOT], next_online_version(last[TIMESTAMP], now), key, moment)
         _store(connection, TIMESTAMP, timestamp.version, timestamp.body, now)
         renewed = [TIMESTAMP]
     else:
@@ -163,7 +165,7 @@ def find_metadata(connection: Connection, file: str) -> bytes | None:
     if name == TIMESTAMP:
         return connection.scalar(query.where(columns.role == TIMESTAMP))
     version, _, role = name.partition(".")
-    if not version.isascii() or not version.isdigit() or len(version) > 9:  # noqa: PLR2004  (nine digits)
+    if not version.isascii() or not version.isdigit() or len(version) > VERSION_MAX_DIGITS:
         return None
     return connection.scalar(query.where(columns.role == role, columns.version == int(version)))
 

@@ -173,6 +173,21 @@ def test_a_rollback_is_refused(local, clock, tmp_path):
         device.fetch("models/digits/1.json")
 
 
+def test_a_folder_put_back_from_an_older_copy_is_accepted_after_the_next_publication(local, clock, tmp_path):
+    publish(local)
+    old = shutil.copytree(local.folder, tmp_path / "old")
+    for version in (2, 3):
+        clock.pass_days(1)
+        publish(local, version=version, data=b"newer")
+    device = Device(tmp_path / "device", local.folder, clock)
+    assert device.fetch("models/digits/3.json") == b"newer"
+    shutil.rmtree(local.folder)
+    old.rename(local.folder)
+    clock.pass_days(1)
+    publish(local, version=4, data=b"newest")
+    assert device.fetch("models/digits/4.json") == b"newest"
+
+
 def test_a_changed_target_is_refused(local, clock, tmp_path):
     publish(local)
     for path in (local.folder / "targets" / "models" / "digits").iterdir():

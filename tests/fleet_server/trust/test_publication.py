@@ -1,8 +1,14 @@
+import asyncio
+import contextlib
+import dataclasses
 import datetime
+import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
@@ -12,8 +18,12 @@ from contract.manifest import FileEntry
 from contract.rest import ErrorBody
 from contract.signing import generate_key, public_key_to_dict
 from contract.trust import manifest_target, model_role
+from fleet_server.api.application import build_application
+from fleet_server.devices.credentials import Credentials
 from fleet_server.store import schema
+from fleet_server.store.database import Database
 from fleet_server.trust.publication import renew_online_roles
+from tests.fleet_server.conftest import TOKEN, AppTransport
 from tests.simulators.studio import make_manifest
 
 ROLE = model_role("digits")
@@ -227,10 +237,66 @@ def test_snapshot_and_timestamp_are_renewed_before_they_expire(studio, floor, cl
     clock.now += 31 * 86400
     assert renew() == ["snapshot", "timestamp"]
     timestamp = Metadata[Timestamp].from_bytes(client.get("/v1/tuf/metadata/timestamp.json").content).signed
-    assert timestamp.version == 3
-    assert timestamp.snapshot_meta.version == 2
-    snapshot = Metadata[Snapshot].from_bytes(client.get("/v1/tuf/metadata/2.snapshot.json").content).signed
+    assert timestamp.version == timestamp.snapshot_meta.version == int(clock.now)
+    snapshot = Metadata[Snapshot].from_bytes(client.get(f"/v1/tuf/metadata/{timestamp.version}.snapshot.json").content).signed
     assert set(snapshot.meta) == {"targets.json", f"{ROLE}.json"}
+
+
+@pytest.fixture
+def put_back(floor, tmp_path):
+    """Keeps a copy of the database; `put_back.now()` gives a client of a server that goes on from that copy."""
+    with contextlib.ExitStack() as stack:
+        yield PutBack(floor, tmp_path, stack)
+
+
+class PutBack:
+    def __init__(self, floor, folder, stack):
+        self.floor, self.folder, self.path, self.stack = floor, folder, folder / "copy.sqlite", stack
+
+    def keep(self):
+        source, copy = sqlite3.connect(self.folder / "fleet.sqlite"), sqlite3.connect(self.path)
+        with contextlib.closing(source), contextlib.closing(copy):
+            source.backup(copy)
+
+    def now(self):
+        database = self.stack.enter_context(Database(self.path))
+        floor = dataclasses.replace(self.floor, database=database, credentials=Credentials(database))
+        transport = AppTransport(build_application(floor), self.stack.enter_context(asyncio.Runner()))
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        return self.stack.enter_context(httpx.Client(transport=transport, base_url="http://127.0.0.1", headers=headers))
+
+
+def test_a_server_put_back_from_an_older_copy_signs_above_what_devices_saw(studio, client, clock, put_back, tmp_path):
+    studio.set_up("digits")
+    put_back.keep()
+    for version in (1, 2):
+        clock.now += 60
+        entry = studio.publish_version("digits", version)
+    path = manifest_target("digits", 2)
+    assert device_updater(client, tmp_path, studio.roots[0]).get_targetinfo(path) is not None
+    clock.now += 3600
+    studio.client = older = put_back.now()
+    with pytest.raises(RepositoryError):
+        device_updater(older, tmp_path, studio.roots[0]).get_targetinfo(path)
+    studio.publish(**{ROLE: studio.roles[ROLE].to_bytes()}).raise_for_status()  # the very role file that was lost
+    info = device_updater(older, tmp_path, studio.roots[0]).get_targetinfo(path)
+    assert info.hashes["sha256"] == entry.sha256
+
+
+def test_a_database_whose_numbers_are_small_or_ahead_of_the_clock_goes_on(studio, floor, client, clock):
+    studio.set_up("digits")
+    ahead = int(clock.now) + 50
+
+    def renumber(connection):
+        connection.execute(update(schema.tuf_metadata).where(schema.tuf_metadata.c.role == "timestamp").values(version=7))
+        connection.execute(update(schema.tuf_metadata).where(schema.tuf_metadata.c.role == "snapshot").values(version=ahead))
+
+    floor.database.write(renumber)
+    clock.now += 10
+    studio.publish_version("digits", 1)
+    timestamp = Metadata[Timestamp].from_bytes(client.get("/v1/tuf/metadata/timestamp.json").content).signed
+    assert (timestamp.version, timestamp.snapshot_meta.version) == (int(clock.now), ahead + 1)
+    assert client.get(f"/v1/tuf/metadata/{timestamp.snapshot_meta.version}.snapshot.json").status_code == 200
 
 
 @pytest.mark.parametrize(
