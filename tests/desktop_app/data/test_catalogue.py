@@ -44,7 +44,7 @@ def test_queries_restrict(filled: Project) -> None:
 
 
 def test_an_unknown_order_is_refused(filled: Project) -> None:
-    with pytest.raises(DataError, match="name, newest, score"):
+    with pytest.raises(DataError, match="name, mixed, newest, score"):
         list_samples(filled, query=SampleQuery(order="size; DROP TABLE samples"))
 
 
