@@ -108,10 +108,12 @@ class Publication(Request, frozen=True):
     """Signed role files as bytes in base64, by file name without version (`root`, `targets`, `model-x`, …).
 
     Artifacts that new targets name must have been uploaded before. The server verifies everything
-    before it stores anything, then signs snapshot and, last, timestamp.
+    before it stores anything, then signs snapshot and, last, timestamp. `roots` are the roots between
+    the one in force and the one among `roles`, oldest first: a chain of roots has no gaps.
     """
 
     roles: dict[str, str]
+    roots: tuple[str, ...] = ()
 
 
 class PublicationAnswer(Body, frozen=True):

@@ -39,12 +39,12 @@ def application_role(application: str) -> str:
 
 
 def next_online_version(last: int, now_s: float) -> int:
-    """Number of the next snapshot or timestamp: the seconds since 1970, and always above `last` (0: there is none).
+    """Number of the next snapshot or timestamp: the milliseconds since 1970, and always above `last` (0: there is none).
 
     A counter alone would fall back behind what devices have seen when an older copy of a server or
     folder is put back; the time does not. See docs/decisions/0008-online-versions-from-the-clock.md.
     """
-    return max(last + 1, int(now_s))
+    return max(last + 1, int(now_s * 1000))
 
 
 def role_paths(role: str) -> list[str]:

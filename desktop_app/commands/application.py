@@ -30,5 +30,5 @@ def publish(
     document, _ = read_application(file)
     with server_and_keys(server, token_file, keys_folder) as (client, store):
         result = publish_application(ServerOutlet(client, store, root_keys), document)
-    state = "published" if result.new else "published already"
+    state = "published" if result.new else "published again" if result.sent_again else "published already"
     print_result(msgspec.to_builtins(result), f"application {result.name} version {result.version} is {state}", as_json=as_json)

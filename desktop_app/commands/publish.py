@@ -58,7 +58,10 @@ def _run(project_folder: Path, job: PublishJob, secrets: dict[str, str]) -> dict
 def describe(result: dict[str, Any]) -> str:
     """What was published, in plain words."""
     sent = f"{result['files_sent']} files sent ({result['bytes_sent'] / 1e6:.1f} MB), {result['files_known']} were there"
-    lines = [f"{result['name']} version {result['version']} is {'published' if result['new'] else 'published already'}: {sent}"]
+    state = "published" if result["new"] else "published again" if result.get("sent_again") else "published already"
+    lines = [f"{result['name']} version {result['version']} is {state}: {sent}"]
+    if result.get("sent_again"):
+        lines.append(f"the server was put back from an older copy; sent again: {', '.join(result['sent_again'])}")
     if result.get("acceptance_minimum") is not None:
         lines.append(f"devices activate it only if it reaches {result['acceptance_minimum']:.1%} on the acceptance set")
     if result.get("min_version"):

@@ -8,9 +8,11 @@ from desktop_app.jobs.context import Report
 from desktop_app.release.catching_up import catch_up
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.local_repository import LocalRepository
+from desktop_app.release.lost_files import resend_lost
 from desktop_app.release.repositories import find_repository
 from desktop_app.release.server_client import ServerClient, ServerError
 from desktop_app.release.tuf_repository import TufRepository
+from desktop_app.release.tuf_roles import ROOT
 
 _SERVER_FAULT = 500
 
@@ -46,8 +48,11 @@ class Outlet(Protocol):
     def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
         """Send the files that are not there yet."""
 
+    def lost_roles(self) -> list[str]:
+        """Roles that had arrived there and are there no longer."""
+
     def release(self) -> dict[str, int]:
-        """Send the role files that have not arrived; returns the versions in force."""
+        """Send the role files that are not in force there; returns the versions in force."""
 
 
 class ServerOutlet:
@@ -63,7 +68,7 @@ class ServerOutlet:
         self._client = client
         online = client.online_key()
         self.repository = find_repository(store, online)
-        catch_up(self.repository, client.fetch_metadata)
+        self._in_force = catch_up(self.repository, client.fetch_metadata)
         self.repository.set_online_key(online, root_files)
 
     def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
@@ -79,14 +84,27 @@ class ServerOutlet:
             report.progress(done, total, "bytes", "uploading")
         return Delivered(sent, sent_bytes, len(files) - sent)
 
+    def lost_roles(self) -> list[str]:
+        """Roles that the server had and, put back from an older copy, has no longer; `release` sends them again."""
+        return self.repository.lost_roles(self._in_force)
+
     def release(self) -> dict[str, int]:
-        """Publish; what the server refuses is forgotten here, so that the next attempt signs anew."""
+        """Publish what is not in force at the server; what it refuses is forgotten here, so that the next attempt signs anew.
+
+        Raises:
+            ServerError: the server refused or can not be reached.
+            ReleaseError: the server was put back from an older copy and lacks files that only the packages have.
+        """
+        resend_lost(self._client, self.repository, self.lost_roles())
+        pending = self.repository.pending_roles(self._in_force)
+        between = self.repository.roots_between(self._in_force.get(ROOT, 0)) if ROOT in pending else []
         try:
-            versions = self._client.publish(self.repository.pending_roles()).versions
+            versions = self._client.publish(pending, between).versions
         except ServerError as error:
             if 0 < error.http_code < _SERVER_FAULT:
                 self.repository.discard()
             raise
+        self._in_force = dict(versions)
         self.repository.confirm(versions)
         return versions
 
@@ -107,6 +125,10 @@ class FolderOutlet:
                 sent.append(file.size_bytes)
             report.progress(number, len(files), "files", "copying")
         return Delivered(len(sent), sum(sent), len(files) - len(sent))
+
+    def lost_roles(self) -> list[str]:
+        """None: whatever the folder lacks is written each time."""
+        return []
 
     def release(self) -> dict[str, int]:
         """Write the role files, snapshot and timestamp."""

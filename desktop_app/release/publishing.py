@@ -47,6 +47,7 @@ class PublishResult(msgspec.Struct, frozen=True, omit_defaults=True):
     acceptance_minimum: float | None = None
     min_version: int = 0
     warnings: tuple[str, ...] = ()
+    sent_again: tuple[str, ...] = ()  # roles that the server had lost
 
 
 def read_acceptance(folder: Path) -> AcceptanceFiles | None:
@@ -170,6 +171,7 @@ def publish_application(outlet: Outlet, document: bytes, *, report: Report | Non
 def _release(outlet: Outlet, subject: tuple[str, int, str], delivered: Delivered, *, new: bool) -> PublishResult:
     repository = outlet.repository
     repository.renew()
+    lost = tuple(outlet.lost_roles())
     versions = outlet.release()
     return PublishResult(
         name=subject[0],
@@ -181,6 +183,7 @@ def _release(outlet: Outlet, subject: tuple[str, int, str], delivered: Delivered
         versions=versions,
         root_sha256=repository.root_digest(),
         new=new,
+        sent_again=lost,
         warnings=tuple(repository.warnings()),
     )
 

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,9 +112,10 @@ class ServerClient:
         """The key that signs snapshot and timestamp."""
         return public_key_from_dict(self.server_keys().online)
 
-    def publish(self, roles: Mapping[str, bytes]) -> PublicationAnswer:
-        """Send signed role files by role name."""
-        body = Publication({role: base64.b64encode(data).decode() for role, data in roles.items()})
+    def publish(self, roles: Mapping[str, bytes], roots: Sequence[bytes] = ()) -> PublicationAnswer:
+        """Send signed role files by role name, with the `roots` that lie between the server's and the one among `roles`."""
+        named = {role: base64.b64encode(data).decode() for role, data in roles.items()}
+        body = Publication(named, tuple(base64.b64encode(root).decode() for root in roots))
         return self._post("/v1/trust/publications", body, PublicationAnswer)
 
     def fetch_metadata(self, file: str) -> bytes | None:

@@ -261,13 +261,27 @@ class TufRepository:
 
     # ------------------------------------------------------------------ publishing
 
-    def pending_roles(self) -> dict[str, bytes]:
-        """The newest file of each role that has not arrived yet."""
+    def pending_roles(self, in_force: Mapping[str, int] | None = None) -> dict[str, bytes]:
+        """The newest file of each role that is not `in_force` there; by default, that has never arrived."""
+        there = self._published() if in_force is None else in_force
+        return {role: self._need(role) for role, version in self.versions().items() if version > there.get(role, 0)}
+
+    def lost_roles(self, in_force: Mapping[str, int]) -> list[str]:
+        """Roles of which a version had arrived that is no longer `in_force`: the place was put back from an older copy."""
         published = self._published()
-        return {role: self._need(role) for role, version in self.versions().items() if version > published.get(role, 0)}
+        return sorted(role for role in self.versions() if in_force.get(role, 0) < published.get(role, 0))
+
+    def roots_between(self, in_force: int) -> list[bytes]:
+        """The roots after version `in_force` and before the newest, oldest first: a chain has no gaps."""
+        return [self.find_role(ROOT, version) or b"" for version in range(in_force + 1, self.versions().get(ROOT, 0))]
+
+    def find_policy(self, model: str) -> bytes | None:
+        """The policy document of a model as it was last made; None where there never was one."""
+        minimum = self._minimums().get(model)
+        return self.make_policy(model, minimum) if minimum is not None else None
 
     def discard(self) -> None:
-        """Forget what has not arrived, because the server refused it; the next publication signs anew."""
+        """Forget what has never arrived, because the server refused it; the next publication signs anew."""
         published = self._published()
         for role in self.pending_roles():
             for version in range(published.get(role, 0) + 1, self.versions()[role] + 1):

@@ -15,7 +15,7 @@ from fleet_server.api.guards import floor_of, peer_of, take_anyone, take_device,
 from fleet_server.devices.desired import find_envelope
 from fleet_server.devices.enrolment import add_claim, enroll
 from fleet_server.errors import ConflictError, NotAllowedError, NotFoundError
-from fleet_server.trust.publication import Press, decode_roles, find_metadata, find_root, publish
+from fleet_server.trust.publication import Press, decode_roles, decode_roots, find_metadata, find_root, publish
 
 PUBLICATION_MAX_BYTES = 32 << 20
 AnyRequest = Request[Any, Any, Any]
@@ -75,7 +75,8 @@ async def create_publication(request: AnyRequest, data: Annotated[Publication, B
     """Verify everything, store it, sign snapshot, then timestamp."""
     floor = take_operator(request)
     press = Press(floor.artifacts, floor.keys.online)
-    return PublicationAnswer(await floor.write(publish, press, decode_roles(data.roles), floor.clock()))
+    roles = decode_roles(data.roles), decode_roots(data.roots)
+    return PublicationAnswer(await floor.write(publish, press, *roles, floor.clock()))
 
 
 @get("/v1/tuf/metadata/{file:str}", summary="TUF metadata", media_type="application/json")

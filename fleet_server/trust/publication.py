@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -49,6 +49,15 @@ def decode_roles(roles: Mapping[str, str]) -> dict[str, bytes]:
     return {name: _decode(name, text) for name, text in roles.items()}
 
 
+def decode_roots(roots: Sequence[str]) -> tuple[bytes, ...]:
+    """Roots between the one in force and the newest, from base64.
+
+    Raises:
+        FormatError: one is not base64.
+    """
+    return tuple(_decode(ROOT, text) for text in roots)
+
+
 def _decode(name: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
@@ -56,19 +65,21 @@ def _decode(name: str, text: str) -> bytes:
         raise FormatError(f"the role file {name[:80]} is not base64") from error
 
 
-def publish(connection: Connection, press: Press, roles: Mapping[str, bytes], now: float) -> dict[str, int]:
-    """Verify and store a publication; returns the versions now in force.
+def publish(connection: Connection, press: Press, roles: Mapping[str, bytes], roots: Sequence[bytes], now: float) -> dict[str, int]:
+    """Verify and store a publication; returns the versions now in force. `roots` lie between the root in force and the new one.
 
     Raises:
         FleetError, ContractError: nothing was stored; the message says what is wrong.
     """
     published = read_published(connection)
-    checked = check_publication(published, roles, press.online.public, to_datetime(now))
+    checked = check_publication(published, roles, press.online.public, to_datetime(now), roots)
     for role in checked.new:
         registration = Registration(connection, press.artifacts, now)
         if role in checked.delegated:
             register_targets(registration, role, _targets_of(checked.delegated[role]))
     _forget_dropped(connection, checked)
+    for version, body in checked.between.items():
+        _store(connection, ROOT, version, body, now)
     for role, body in checked.new.items():
         _store(connection, role, checked.versions()[role], body, now)
     versions = _sign_online(connection, press.online, checked, now)

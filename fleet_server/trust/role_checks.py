@@ -5,7 +5,7 @@ hold together, since a new root or new targets may change who vouches for files 
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from tuf.api.exceptions import RepositoryError
@@ -31,9 +31,10 @@ class Published(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A publication that holds: the new files by role, and the parsed set that results."""
+    """A publication that holds: the new files by role, the roots between by version, and the parsed set that results."""
 
     new: dict[str, bytes]
+    between: dict[int, bytes]
     root: Metadata[Root]
     targets: Metadata[Targets] | None
     delegated: dict[str, Metadata[Targets]]
@@ -63,22 +64,26 @@ def parse_role(name: str, body: bytes, kind: type[S]) -> Metadata[S]:
     return metadata
 
 
-def check_publication(published: Published, incoming: Mapping[str, bytes], online: PublicKey, now: datetime.datetime) -> Checked:
-    """Verify every incoming role file and the set that results.
+def check_publication(
+    published: Published, incoming: Mapping[str, bytes], online: PublicKey, now: datetime.datetime, roots: Sequence[bytes] = ()
+) -> Checked:
+    """Verify every incoming role file and the set that results; `roots` lie between the root in force and the incoming one.
 
     Raises:
         ConflictError: a version is not above the one in force (another studio was faster).
         RefusedError: not signed by enough of the right keys, expired, or delegating too far.
         SizeError, FormatError: a file is too large or no such metadata.
     """
-    if len(incoming) > ROLES_MAX:
-        raise SizeError(f"a publication holds at most {ROLES_MAX} role files, got {len(incoming)}")
+    if len(incoming) + len(roots) > ROLES_MAX:
+        raise SizeError(f"a publication holds at most {ROLES_MAX} role files, got {len(incoming) + len(roots)}")
     new = {name: body for name, body in incoming.items() if published.bodies.get(name) != body}
-    root = _check_root(published, new, online, now)
+    between = tuple(roots) if ROOT in new else ()
+    root = _check_root(published, new, between, online, now)
+    numbered = {root.signed.version - len(between) + index: body for index, body in enumerate(between)}
     bodies = {**published.bodies, **new}
     if TARGETS not in bodies:
         _refuse_strangers(bodies, {ROOT})
-        return Checked(new, root, None, {})
+        return Checked(new, numbered, root, None, {})
     targets = parse_role(TARGETS, bodies[TARGETS], Targets)
     _verify(root.signed, TARGETS, targets)
     _check_delegations(targets.signed)
@@ -93,10 +98,12 @@ def check_publication(published: Published, incoming: Mapping[str, bytes], onlin
         if name in new:
             _check_newer(name, published, md)
             _check_expiry(name, md.signed, now)
-    return Checked(new, root, targets, in_force)
+    return Checked(new, numbered, root, targets, in_force)
 
 
-def _check_root(published: Published, new: Mapping[str, bytes], online: PublicKey, now: datetime.datetime) -> Metadata[Root]:
+def _check_root(
+    published: Published, new: Mapping[str, bytes], between: Sequence[bytes], online: PublicKey, now: datetime.datetime
+) -> Metadata[Root]:
     before = parse_role(ROOT, published.bodies[ROOT], Root) if ROOT in published.bodies else None
     if ROOT not in new:
         if before is None:
@@ -104,7 +111,16 @@ def _check_root(published: Published, new: Mapping[str, bytes], online: PublicKe
                 "there is no TUF root yet", "Publish root and targets first: the studio does it when it first meets a server."
             )
         return before
-    root = parse_role(ROOT, new[ROOT], Root)
+    for body in between:  # may have expired, and may name another online key: only the last is in force
+        before = _check_link(before, body)
+    root = _check_link(before, new[ROOT])
+    _check_root_rules(root.signed, online)
+    _check_expiry(ROOT, root.signed, now)
+    return root
+
+
+def _check_link(before: Metadata[Root] | None, body: bytes) -> Metadata[Root]:
+    root = parse_role(ROOT, body, Root)
     expected = before.signed.version + 1 if before is not None else 1
     if root.signed.version != expected:
         raise ConflictError(
@@ -113,8 +129,6 @@ def _check_root(published: Published, new: Mapping[str, bytes], online: PublicKe
     if before is not None:
         _verify(before.signed, ROOT, root)
     _verify(root.signed, ROOT, root)
-    _check_root_rules(root.signed, online)
-    _check_expiry(ROOT, root.signed, now)
     return root
 
 

@@ -4,6 +4,7 @@ import base64
 import datetime
 import secrets
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -75,9 +76,9 @@ class SimulatedStudio:
         self.roles[role] = metadata
         return metadata.to_bytes()
 
-    def publish(self, **roles: bytes) -> httpx.Response:
+    def publish(self, roots: Sequence[bytes] = (), **roles: bytes) -> httpx.Response:
         named = {name.replace("_", "-"): base64.b64encode(body).decode() for name, body in roles.items()}
-        return self.post("/v1/trust/publications", Publication(named))
+        return self.post("/v1/trust/publications", Publication(named, tuple(base64.b64encode(body).decode() for body in roots)))
 
     def set_up(self, *models: str) -> None:
         """First meeting: root, targets and an empty role per model."""

@@ -1,5 +1,6 @@
-"""A real fleet server in a process of its own."""
+"""A real fleet server in a process of its own, or its application alone in this one."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,6 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from desktop_app.release.server_client import ServerClient
+from fleet_server.api.application import build_application
+from fleet_server.api.floor import Floor
+from fleet_server.devices.credentials import Credentials
+from fleet_server.store.artifacts import ArtifactStore
+from fleet_server.store.database import Database
+from fleet_server.times import system_clock
+from fleet_server.trust.server_keys import open_server_keys
+from tests.fleet_server.conftest import TOKEN, AppTransport
+
 START_TIMEOUT_S = 30
 
 
@@ -18,6 +29,24 @@ class LiveServer(NamedTuple):
     token: str
     token_file: Path
     data: Path
+
+
+@contextlib.contextmanager
+def server_in_process(data: Path) -> Iterator[ServerClient]:
+    """A client of a server over `data` without sockets, broker or tasks: quick to stop and to start again."""
+    with Database(data / "fleet.sqlite") as database, asyncio.Runner() as runner:
+        floor = Floor(
+            database=database,
+            artifacts=ArtifactStore(data / "artifacts"),
+            credentials=Credentials(database),
+            keys=open_server_keys(data / "keys"),
+            fleet="demo",
+            operator_token=TOKEN,
+            clock=system_clock,
+            mqtt_url=lambda: "mqtt://127.0.0.1:1",
+        )
+        with ServerClient("http://127.0.0.1", TOKEN, transport=AppTransport(build_application(floor), runner)) as client:
+            yield client
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from desktop_app.release.publishing import (
     withdraw_version,
 )
 from desktop_app.release.server_client import ServerClient, ServerError, read_token
-from tests.desktop_app.release.live_server import running_server
+from tests.desktop_app.release.live_server import running_server, server_in_process
 from tests.simulators.packages import make_acceptance, make_package
 
 PASSPHRASE = "correct horse"
@@ -211,11 +211,60 @@ def test_a_folder_without_a_server_is_a_whole_repository(store, made, tmp_path):
     outlet = FolderOutlet(LocalRepository(store, tmp_path / "published"))
     result = publish_version(outlet, packages[0], acceptance)
     metadata = {path.name for path in (tmp_path / "published" / "metadata").iterdir()}
-    assert {"1.root.json", "timestamp.json", "1.snapshot.json"} <= metadata
+    assert {"1.root.json", "timestamp.json", f"{result.versions['snapshot']}.snapshot.json"} <= metadata
     for name, entry in packages[0].manifest.files.items():
         assert (tmp_path / "published" / "artifacts" / entry.sha256).read_bytes() == packages[0].path_of(name).read_bytes()
     assert result.files_sent == len(packages[0].manifest.files) + 3
     assert publish_version(outlet, packages[0], acceptance).files_sent == 0
+
+
+# ---------------------------------------------------------------------- a server that was put back from an older copy
+
+
+ROLES = ("root", "targets", "model-colours", "application-counting")
+
+
+def put_back(copy, data):
+    shutil.rmtree(data)
+    shutil.copytree(copy, data)
+
+
+def test_a_server_put_back_from_an_older_copy_gets_again_what_it_lost(store, made, tmp_path):
+    packages, acceptance = made
+    data = tmp_path / "data"
+    data.mkdir()
+    with server_in_process(data) as client:
+        publish_application(ServerOutlet(client, store), encode(APPLICATION))
+    copy = shutil.copytree(data, tmp_path / "copy")
+    with server_in_process(data) as client:
+        outlet = ServerOutlet(client, store)
+        publish_version(outlet, packages[0], acceptance, min_version=1)
+        versions = publish_version(outlet, packages[1]).versions
+    put_back(copy, data)
+    with server_in_process(data) as client:
+        with pytest.raises(ReleaseError, match=r"colours version 1, the acceptance of colours") as caught:
+            publish_version(ServerOutlet(client, store), packages[1])
+        assert "once more" in caught.value.advice
+        result = publish_version(ServerOutlet(client, store), packages[0], acceptance)
+        assert (result.new, result.sent_again) == (False, ("model-colours", "targets"))
+        assert {role: result.versions[role] for role in ROLES} == {role: versions[role] for role in ROLES}
+        assert result.versions["timestamp"] > versions["timestamp"]
+        assert [view.version for view in client.get_model("colours").versions] == [1, 2]
+        assert publish_version(ServerOutlet(client, store), packages[1]).sent_again == ()
+
+
+def test_a_server_that_lost_everything_but_its_keys_gets_the_whole_chain_of_roots(store, made, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    with server_in_process(data) as client:
+        repository = ServerOutlet(client, store).repository
+        for key in (generate_key().public, client.online_key()):
+            repository.set_online_key(key)
+    for path in data.glob("fleet.sqlite*"):
+        path.unlink()
+    with server_in_process(data) as client:
+        assert publish_version(ServerOutlet(client, store), made[0][0]).versions["root"] == 3
+        assert all(client.fetch_metadata(f"{version}.root.json") == repository.find_role("root", version) for version in (1, 2, 3))
 
 
 # ---------------------------------------------------------------------- a server that is not there, or is not ours

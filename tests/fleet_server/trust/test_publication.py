@@ -79,6 +79,17 @@ def test_a_device_finds_what_the_studio_published(studio, client, tmp_path):
     assert again.get_targetinfo(manifest_target("digits", 2)) is not None
 
 
+def test_a_server_that_missed_roots_takes_the_whole_chain(studio, client, floor):
+    studio.set_up("digits")
+    strange = public_key_to_dict(generate_key().public)
+    chain = [studio.sign_root(version=2, online=strange), studio.sign_root(version=3), studio.sign_root(version=4)]
+    refused(studio.publish(roots=chain[:1], root=chain[2]), "version 4, expected 3")
+    refused(studio.publish(roots=[studio.sign_root(version=2, signers=(0,)), chain[1]], root=chain[2]), "1/2")
+    studio.publish(roots=chain[:2], root=chain[2]).raise_for_status()
+    assert [version for role, version in stored(floor) if role == "root"] == [1, 2, 3, 4]
+    assert client.get("/v1/tuf/metadata/2.root.json").content == chain[0]
+
+
 def test_the_first_publication_needs_a_root(studio):
     refused(studio.publish(targets=studio.sign_targets()), "no TUF root")
 
@@ -237,7 +248,7 @@ def test_snapshot_and_timestamp_are_renewed_before_they_expire(studio, floor, cl
     clock.now += 31 * 86400
     assert renew() == ["snapshot", "timestamp"]
     timestamp = Metadata[Timestamp].from_bytes(client.get("/v1/tuf/metadata/timestamp.json").content).signed
-    assert timestamp.version == timestamp.snapshot_meta.version == int(clock.now)
+    assert timestamp.version == timestamp.snapshot_meta.version == int(clock.now * 1000)
     snapshot = Metadata[Snapshot].from_bytes(client.get(f"/v1/tuf/metadata/{timestamp.version}.snapshot.json").content).signed
     assert set(snapshot.meta) == {"targets.json", f"{ROLE}.json"}
 
@@ -285,7 +296,7 @@ def test_a_server_put_back_from_an_older_copy_signs_above_what_devices_saw(studi
 
 def test_a_database_whose_numbers_are_small_or_ahead_of_the_clock_goes_on(studio, floor, client, clock):
     studio.set_up("digits")
-    ahead = int(clock.now) + 50
+    ahead = int(clock.now * 1000) + 50_000
 
     def renumber(connection):
         connection.execute(update(schema.tuf_metadata).where(schema.tuf_metadata.c.role == "timestamp").values(version=7))
@@ -295,7 +306,7 @@ def test_a_database_whose_numbers_are_small_or_ahead_of_the_clock_goes_on(studio
     clock.now += 10
     studio.publish_version("digits", 1)
     timestamp = Metadata[Timestamp].from_bytes(client.get("/v1/tuf/metadata/timestamp.json").content).signed
-    assert (timestamp.version, timestamp.snapshot_meta.version) == (int(clock.now), ahead + 1)
+    assert (timestamp.version, timestamp.snapshot_meta.version) == (int(clock.now * 1000), ahead + 1)
     assert client.get(f"/v1/tuf/metadata/{timestamp.snapshot_meta.version}.snapshot.json").status_code == 200
 
 
