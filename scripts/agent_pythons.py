@@ -80,6 +80,7 @@ def make_sample_package(folder: Path) -> tuple[Path, Path]:
     from contract.signing import generate_key, public_key_to_bytes
     from tests.simulators.packages import make_package
 
+    folder.mkdir(parents=True, exist_ok=True)
     key = generate_key()
     (folder / "key.pub.json").write_bytes(public_key_to_bytes(key.public, "owner"))
     return make_package(folder / "package", key=key).folder, folder / "key.pub.json"
