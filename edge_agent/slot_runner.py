@@ -35,7 +35,7 @@ from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.work import Tools, UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
-from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, WindowStats
+from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
 
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -260,6 +260,8 @@ class SlotRunner:
             if message.failed:
                 self._source_failures[serving.installed] = message.detail
             self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
+        elif isinstance(message, SourceSaid):
+            self._owner.agent_event(f"slot {self.name}: {message.text}", {})
 
     def _worker_ended(self, text: str) -> None:
         self._owner.agent_event(f"slot {self.name}: {text}", {})

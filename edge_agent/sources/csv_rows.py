@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.rows import row_sample
 from edge_agent.sources.pace import Pace
-from edge_agent.sources.source import Options, SourceDropped, SourceError, SourceSample, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
 
 csv.field_size_limit(1 << 20)
 
@@ -35,7 +35,7 @@ class CsvSource:
         for _ in itertools.islice(read_rows(self._path, spec), 1):
             break
 
-    async def items(self) -> AsyncIterator[SourceSample | SourceDropped]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """One row after the other; one that does not fit is reported as dropped."""
         pace = Pace(self._options.per_second)
         while True:

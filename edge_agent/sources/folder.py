@@ -1,6 +1,6 @@
 """Images of a folder, replayed in the order of their names; files wait, none is dropped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from edge_agent.engine.decoding import read_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.sources.pace import Pace
-from edge_agent.sources.source import Options, SourceDropped, SourceError, SourceSample, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -34,7 +34,7 @@ class FolderSource:
         self._folder = resolve(options.path, data_folder)
         self._files = list_images(self._folder)
 
-    async def items(self) -> AsyncIterator[SourceSample | SourceDropped]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """One image after the other; a broken one is reported as dropped."""
         pace = Pace(self._options.per_second)
         while True:

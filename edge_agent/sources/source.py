@@ -1,6 +1,7 @@
 """What every source gives and every source's options go through."""
 
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -8,6 +9,11 @@ import msgspec
 import numpy as np
 
 T = TypeVar("T")
+
+OWN_PARTS = frozenset(
+    {"captured", "config.json", "hooks", "identity", "inbox", "objects", "run", "secrets", "slots", "state", "trust", "tuf", "versions"}
+)
+"""Names in the agent's folder that no path of a document may lead into."""
 
 
 class SourceError(Exception):
@@ -22,16 +28,27 @@ class SourceSample(NamedTuple):
 
 
 class SourceDropped(NamedTuple):
-    """A sample that was lost, and why."""
+    """Samples that were lost, how many, and why."""
 
     name: str
     reason: str
+    amount: int = 1
+
+
+class SourceNotice(NamedTuple):
+    """A live source has trouble, or is over it. `failed`: it has never given a sample since it was opened."""
+
+    text: str
+    failed: bool = False
+
+
+Item = SourceSample | SourceDropped | SourceNotice
 
 
 class Source(Protocol):
     """An opened source."""
 
-    def items(self) -> AsyncIterator[SourceSample | SourceDropped]:
+    def items(self) -> AsyncGenerator[Item, None]:
         """Samples at the source's own pace; ends where the source ends."""
 
 
@@ -53,5 +70,13 @@ def read_options(kind: str, options: Mapping[str, Any], into: type[T]) -> T:
 
 
 def resolve(path: str, data_folder: Path) -> Path:
-    """A path of a document; relative ones lie in the agent's data folder."""
-    return (data_folder / Path(path).expanduser()).absolute()
+    """A path of a document; relative ones lie in the agent's data folder.
+
+    Raises:
+        SourceError: it leads into what the agent keeps for itself (keys, pointers, journal), by whatever detour.
+    """
+    resolved = (data_folder / Path(path).expanduser()).absolute()
+    home, real = Path(os.path.realpath(data_folder)), Path(os.path.realpath(resolved))
+    if home in real.parents and real.relative_to(home).parts[0] in OWN_PARTS:
+        raise SourceError(f"{path} belongs to the agent itself; an application reads and writes elsewhere, e.g. data/{Path(path).name}")
+    return resolved

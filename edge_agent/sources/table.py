@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from contract.application import Source as SourceDocument
 from edge_agent.engine.model_spec import ModelSpec
-from edge_agent.sources import csv_rows, folder
+from edge_agent.sources import camera, csv_rows, folder, microphone, mqtt_topic, serial_lines, wav_files
 from edge_agent.sources.source import Source, SourceError, read_options
 
 
@@ -20,6 +20,11 @@ class SourceKind(NamedTuple):
 SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(folder.FolderOptions, folder.open_source),
     "csv": SourceKind(csv_rows.CsvOptions, csv_rows.open_source),
+    "wav": SourceKind(wav_files.WavOptions, wav_files.open_source),
+    "serial": SourceKind(serial_lines.SerialOptions, serial_lines.open_source),
+    "mqtt": SourceKind(mqtt_topic.MqttOptions, mqtt_topic.open_source),
+    "camera": SourceKind(camera.CameraOptions, camera.open_source),
+    "microphone": SourceKind(microphone.MicrophoneOptions, microphone.open_source),
 }
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 
 from contract.application import Application, CapturePolicy
@@ -13,13 +14,35 @@ from edge_agent.engine.engine import Prediction
 from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.sinks.sink import Record, Sink, SinkError
 from edge_agent.sinks.table import open_sink
-from edge_agent.sources.source import SourceDropped, SourceError, SourceSample
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
 from edge_agent.sources.table import open_source
 from edge_agent.worker.inference import Inference, QueueFullError
-from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded
+from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid
 from edge_agent.worker.rules import Firing, RuleState, take_all
 
 log = logging.getLogger(__name__)
+
+SAY_AGAIN_S = 60.0
+REASONS_KEPT = 64
+
+
+class SeldomLog:
+    """Says the same thing once a minute at most, with how often it happened meanwhile: a loop must not fill the disk with its log."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, int] = {}
+        self._said_s: dict[str, float] = {}
+
+    def tell(self, reason: str, amount: int, text: Callable[[int], str]) -> None:
+        """`reason` happened `amount` times more; `text` puts it into words with the number of times."""
+        self._waiting[reason] = self._waiting.get(reason, 0) + amount
+        now_s = time.monotonic()
+        if now_s - self._said_s.get(reason, -SAY_AGAIN_S) < SAY_AGAIN_S:
+            return
+        if len(self._said_s) >= REASONS_KEPT:
+            self._waiting, self._said_s = {reason: self._waiting[reason]}, {}
+        self._said_s[reason] = now_s
+        log.warning("%s", text(self._waiting.pop(reason)))
 
 
 class ApplicationLoop:
@@ -33,6 +56,7 @@ class ApplicationLoop:
         self._rules = [RuleState(rule) for rule in application.rules]
         self._sinks: list[Sink] = []
         self._broken_sinks: set[int] = set()
+        self._drops = SeldomLog()
 
     async def run(self, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
         """Take every item of the source; what happens is told through `emit`."""
@@ -44,8 +68,9 @@ class ApplicationLoop:
                     sink = open_sink(document, data_folder)
                     stack.callback(sink.close)
                     self._sinks.append(sink)
-                async for item in source.items():
-                    await self._take(item, emit)
+                async with aclosing(source.items()) as items:
+                    async for item in items:
+                        await self._take(item, emit)
         except SourceError as error:
             log.error("the application %s stops: %s", self._application.name, error)  # noqa: TRY400
             emit(SourceEnded(str(error), failed=True))
@@ -61,18 +86,26 @@ class ApplicationLoop:
         if self._application.capture != CapturePolicy():
             log.warning("this agent version keeps no samples: the capture policy of %s is not followed", self._application.name)
 
-    async def _take(self, item: SourceSample | SourceDropped, emit: Callable[[FromWorker], None]) -> None:
+    async def _take(self, item: Item, emit: Callable[[FromWorker], None]) -> None:
+        if isinstance(item, SourceSample):
+            await self._answer(item, emit)
+        elif isinstance(item, SourceDropped):
+            for _ in range(item.amount):
+                self._inference.recorder.record_drop()
+            self._drops.tell(item.reason, item.amount, lambda amount: f"{item.name} was dropped: {item.reason}{_more(amount - 1)}")
+        else:
+            log.warning("%s", item.text)
+            emit(SourceEnded(item.text, failed=True) if item.failed else SourceSaid(item.text))
+
+    async def _answer(self, item: SourceSample, emit: Callable[[FromWorker], None]) -> None:
         recorder = self._inference.recorder
-        if isinstance(item, SourceDropped):
-            recorder.record_drop()
-            log.warning("%s was dropped: %s", item.name, item.reason)
-            return
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         try:
             prediction = await self._inference.predict(item.sample)
         except (InputError, InferenceError, QueueFullError) as error:
-            log.warning("%s got no answer: %s", item.name, error)
+            reason, name = str(error), item.name
+            self._drops.tell(reason, 1, lambda amount: f"{name} got no answer: {reason}{_more(amount - 1)}")
             if isinstance(error, InputError):
                 recorder.record_drop()
             return
@@ -121,3 +154,7 @@ class ApplicationLoop:
             "within_s": round(firing.within_s, 3),
         }
         return RuleFired(utc_now(), firing.text, data)
+
+
+def _more(amount: int) -> str:
+    return f" (and {amount} more)" if amount else ""

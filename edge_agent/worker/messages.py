@@ -131,6 +131,12 @@ class SourceEnded(Message, frozen=True):
     failed: bool = False
 
 
+class SourceSaid(Message, frozen=True):
+    """A live source lost its device or has it again; it goes on by itself."""
+
+    text: str
+
+
 class Drained(Message, frozen=True):
     """The last line after `Drain`."""
 
@@ -143,7 +149,7 @@ class Failed(Message, frozen=True):
 
 
 ToWorker = Ping | Flush | Probe | Drain | Stop
-FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | Drained | Failed
+FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Drained | Failed
 
 
 def encode_line(message: msgspec.Struct) -> bytes:

@@ -70,7 +70,7 @@ def test_rows_go_to_inputs_by_name_and_bad_ones_are_dropped(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("document", "spec", "words"),
     [
-        (Source("camera"), IMAGES, "'camera' is not supported by this agent version; it knows folder, csv"),
+        (Source("telescope"), IMAGES, "'telescope' is not supported by this agent version; it knows folder, csv"),
         (Source("folder", {}), IMAGES, "missing required field `path`"),
         (Source("folder", {"path": "x", "speed": 3}), IMAGES, "known are path, per_second, repeat"),
         (Source("folder", {"path": "x", "per_second": 0}), IMAGES, "not valid"),

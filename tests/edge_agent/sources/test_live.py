@@ -1,0 +1,131 @@
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edge_agent.sources.live import LivePolicy, Mailbox, ThreadedSource
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceNotice, SourceSample
+
+QUICK = LivePolicy(slots=2, backoff_first_s=0.001, backoff_last_s=0.01, patience_s=0.02)
+
+
+def sample(number: int) -> dict[str, np.ndarray]:
+    return {"x": np.array([number], np.float32)}
+
+
+def drive(source: ThreadedSource, enough: Callable[[list[Item]], bool], on_item: Callable[[Item], None] | None = None) -> list[Item]:
+    async def collect() -> list[Item]:
+        found: list[Item] = []
+        items = source.items()
+        async for item in items:
+            found.append(item)
+            if on_item is not None:
+                on_item(item)
+            if enough(found):
+                break
+        await items.aclose()
+        return found
+
+    return asyncio.run(asyncio.wait_for(collect(), 10))
+
+
+def test_a_slow_model_gets_the_newest_and_every_loss_is_counted() -> None:
+    put = threading.Event()
+
+    def capture(box: Mailbox) -> None:
+        for number in range(1, 101):
+            box.put(f"s:{number}", sample(number))
+        put.set()
+        box.stopped.wait()
+
+    items = drive(ThreadedSource("s", capture, QUICK), lambda found: found[-1].name == "s:100", lambda _: put.wait(5) and None)
+    taken = [item for item in items if isinstance(item, SourceSample)]
+    lost = sum(item.amount for item in items if isinstance(item, SourceDropped))
+    assert len(taken) + lost == 100
+    assert len(taken) <= 4
+    assert [item.name for item in taken[-2:]] == ["s:99", "s:100"]
+
+
+def test_capture_never_waits_for_the_model() -> None:
+    loop = asyncio.new_event_loop()  # which does not run: nobody takes
+    box = Mailbox("s", 1, loop)
+    begun = time.monotonic()
+    for number in range(10_000):
+        box.put("s", sample(number))
+    assert time.monotonic() - begun < 2
+    loop.close()
+
+
+def test_a_file_waits_for_room_and_loses_nothing() -> None:
+    def capture(box: Mailbox) -> None:
+        for number in range(50):
+            assert box.put_in_turn(f"s:{number}", sample(number))
+
+    items = drive(ThreadedSource("s", capture, None), lambda _: False)
+    assert [item.name for item in items] == [f"s:{number}" for number in range(50)]
+
+
+def test_a_source_that_fails_now_and_then_is_opened_again() -> None:
+    tries = []
+
+    def capture(box: Mailbox) -> None:
+        tries.append(len(tries))
+        if len(tries) % 3:
+            raise SourceError("the cable is out")
+        box.put(f"s:{len(tries)}", sample(1))
+
+    items = drive(ThreadedSource("s", capture, QUICK), lambda found: len([i for i in found if isinstance(i, SourceSample)]) == 3)
+    assert [item.name for item in items if isinstance(item, SourceSample)] == ["s:3", "s:6", "s:9"]
+
+
+def test_trouble_that_lasts_is_said_once_and_so_is_its_end() -> None:
+    state = {"broken": True}
+
+    def capture(box: Mailbox) -> None:
+        if state["broken"]:
+            raise SourceError("the cable is out")
+        box.put("s", sample(1))
+        state["broken"] = box.put_count < 3
+        if state["broken"]:
+            return
+        box.stopped.wait()
+
+    def notice(item: Item) -> None:
+        if isinstance(item, SourceNotice) and "cable" in item.text:
+            state["broken"] = False
+
+    items = drive(ThreadedSource("s", capture, QUICK), lambda found: sum(isinstance(i, SourceSample) for i in found) == 3, notice)
+    notices = [item for item in items if isinstance(item, SourceNotice)]
+    assert notices == [
+        SourceNotice("the cable is out; it is tried again", failed=True),  # it had never worked
+        SourceNotice("s gives samples again"),
+        SourceNotice("the cable is out; it is tried again"),
+        SourceNotice("s gives samples again"),
+        SourceNotice("the cable is out; it is tried again"),
+        SourceNotice("s gives samples again"),
+    ]
+
+
+def test_whatever_a_devices_library_raises_is_trouble_and_no_more() -> None:
+    def capture(_: Mailbox) -> None:
+        raise RuntimeError("driver says no")
+
+    items = drive(ThreadedSource("s", capture, QUICK), bool)
+    assert items == [SourceNotice("s failed: RuntimeError: driver says no; it is tried again", failed=True)]
+
+
+def test_the_thread_ends_with_the_source() -> None:
+    ended = threading.Event()
+    stopped = threading.Event()
+
+    def capture(box: Mailbox) -> None:
+        box.put("s", sample(1))
+        with box.ending_with(stopped.set):
+            box.stopped.wait()
+        ended.set()
+
+    drive(ThreadedSource("s", capture, QUICK), bool)
+    assert ended.wait(1)
+    assert stopped.is_set()
