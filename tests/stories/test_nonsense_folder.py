@@ -51,7 +51,7 @@ def write_nonsense(folder: Path) -> Path:
 REASONS = {
     "blue/holiday.png": "it is text, no image",
     "empty": "the folder is empty",
-    "blue/huge.png": "too many pixels",
+    "blue/huge.png": "400,000,000 pixels",
     r"red/bad\nname.png": "it is text, no image",
     "red/link.png": "a link that leads out of the folder",
     "red/locked.png": "no permission to read it",

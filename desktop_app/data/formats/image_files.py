@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 import struct
 from pathlib import Path
@@ -82,8 +83,9 @@ def check_image(body: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     except UnidentifiedImageError as error:
         raise UnusableImageError(_what_is_it(body)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        least = Image.MAX_IMAGE_PIXELS or max_pixels
-        raise UnusableImageError(f"it has too many pixels, more than {least:,}; at most {max_pixels:,} are accepted") from error
+        counted = re.search(r"\((\d+) pixels\)", str(error))
+        found = f"{int(counted[1]):,}" if counted else "too many"
+        raise UnusableImageError(f"it has {found} pixels, at most {max_pixels:,} are accepted") from error
     except MemoryError as error:
         raise UnusableImageError("it needs more memory than there is") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error) as error:

@@ -52,7 +52,7 @@ def test_unusable_bytes_come_with_a_reason(body: bytes, reason: str) -> None:
 
 def test_a_huge_picture_is_refused_before_its_pixels_are_decoded() -> None:
     for with_pixels in (True, False):  # without pixels decoding would say "truncated"
-        with pytest.raises(UnusableImageError, match="too many pixels"):
+        with pytest.raises(UnusableImageError, match="400,000,000 pixels"):
             check_image(huge_png(20_000, 20_000, with_pixels=with_pixels))
 
 
