@@ -20,7 +20,8 @@ from fleet_server.api.application import build_application
 from fleet_server.api.floor import Floor
 from fleet_server.broker.opening import open_broker
 from fleet_server.broker.settings import EMBEDDED, MOSQUITTO, Broker, BrokerSettings
-from fleet_server.conductor.loop import run_conductor
+from fleet_server.conductor.loop import Start, run_conductor
+from fleet_server.conductor.restored import STARTED_AT, list_online, list_running
 from fleet_server.data_folder import DataFolder
 from fleet_server.devices.credentials import Credentials, open_operator_token
 from fleet_server.devices.desired import Director
@@ -92,9 +93,10 @@ async def serve(settings: ServeSettings, ready: Callable[[str, str], None]) -> N
         fleet, ports = await database.write_async(partial(_open_fleet, settings=settings))
         credentials = Credentials(database)
         async with open_broker(_broker_settings(settings, fleet, folder, ports[1]), credentials) as broker:
-            await database.write_async(partial(_begin, owned=settings.broker in {EMBEDDED, MOSQUITTO}))
+            begin = partial(_begin, owned=settings.broker in {EMBEDDED, MOSQUITTO}, now=system_clock())
+            start = await database.write_async(begin)
             floor = _build_floor(settings, folder, (database, credentials), (fleet, broker))
-            await _run(settings, folder, floor, broker, (stop, ready, ports[0]))
+            await _run(settings, folder, (floor, broker, start), (stop, ready, ports[0]))
 
 
 def _open_fleet(connection: Connection, settings: ServeSettings) -> tuple[str, tuple[int, int]]:
@@ -109,9 +111,12 @@ def _open_fleet(connection: Connection, settings: ServeSettings) -> tuple[str, t
     return fleet, (int(get_fact(connection, "port") or 0), int(get_fact(connection, "mqtt_port") or 0))
 
 
-def _begin(connection: Connection, owned: bool) -> None:
+def _begin(connection: Connection, owned: bool, now: float) -> Start:
+    set_fact(connection, STARTED_AT, str(now))
+    start = Start(now, frozenset(list_online(connection)), frozenset(list_running(connection)))
     if owned:  # the broker began with this server, so nobody is connected yet
         connection.execute(update(schema.presence).values(presence="offline"))
+    return start
 
 
 def _broker_settings(settings: ServeSettings, fleet: str, folder: DataFolder, last_port: int) -> BrokerSettings:
@@ -173,8 +178,12 @@ def _certificate_digest(path: Path | None) -> str:
 
 
 async def _run(
-    settings: ServeSettings, folder: DataFolder, floor: Floor, broker: Broker, times: tuple[asyncio.Event, Callable[[str, str], None], int]
+    settings: ServeSettings,
+    folder: DataFolder,
+    parts: tuple[Floor, Broker, Start],
+    times: tuple[asyncio.Event, Callable[[str, str], None], int],
 ) -> None:
+    floor, broker, begun = parts
     stop, ready, last_port = times
     director = Director(floor.fleet, floor.keys.director)
     link = FleetLink(floor.database, director, broker.address, floor.clock)
@@ -182,7 +191,7 @@ async def _run(
     async with _tasks() as start, _http(settings, floor, listening) as http:
         tasks = [
             start(link.run(), name="fleet-link"),
-            start(run_conductor(floor.database, director, floor.clock), name="conductor"),
+            start(run_conductor(floor.database, director, floor.clock, begun), name="conductor"),
             start(run_housekeeping(floor.database, floor.keys.online, floor.clock), name="housekeeping"),
         ]
         await _first(link.connected.wait(), stop.wait(), *tasks, seconds=10)

@@ -17,8 +17,10 @@ from contract.messages import CommandResult, Event, Health, Hello, PresenceMessa
 from contract.states import Presence
 from contract.topics import Channel, Topic
 from fleet_server.audit import record
+from fleet_server.conductor.moves import Conduct
 from fleet_server.conductor.observations import note_reported, note_update, note_window
-from fleet_server.devices.desired import Director, find_envelope, issue_above, queue_message
+from fleet_server.conductor.restored import rise_above
+from fleet_server.devices.desired import Director, find_envelope, queue_message
 from fleet_server.link.streams import commit_sequence, read_stream, skip_to, write_stream
 from fleet_server.store import schema
 
@@ -143,13 +145,9 @@ def _take_hello(intake: Intake, payload: bytes) -> Committed:
 
 
 def _answer_desired(intake: Intake, seen: int) -> None:
+    rise_above(intake.connection, Conduct(intake.director, intake.now), intake.device, seen)
     found = find_envelope(intake.connection, intake.device)
-    revision = found[0] if found else 0
-    if seen > revision:
-        _LOG.warning("%s has seen the desired revision %s, this database knows %s: it is repeated above", intake.device, seen, revision)
-        issue_above(intake.connection, intake.director, intake.device, seen, intake.now)
-        record(intake.connection, at=intake.now, actor="server", action="repeat-desired", subject=intake.device, seen=seen, known=revision)
-    elif found and seen < revision:
+    if found and seen < found[0]:
         queue_message(intake.connection, intake.device, Channel.DESIRED, found[1], intake.now)
 
 
@@ -157,6 +155,7 @@ def _take_reported(intake: Intake, payload: bytes) -> None:
     reported = decode(payload, Reported, "the reported state", MESSAGE_MAX_BYTES)
     if reported.device != intake.device:
         raise FormatError(f"the reported state of {reported.device} came on the topic of {intake.device}")
+    rise_above(intake.connection, Conduct(intake.director, intake.now), intake.device, reported.desired_revision_seen)
     values = {"body": payload.decode(), "received_at": intake.now}
     statement = upsert(schema.reported).values(device=intake.device, **values)
     intake.connection.execute(statement.on_conflict_do_update(index_elements=["device"], set_=values))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,46 @@ def test_after_a_restart_devices_deliver_what_they_queued_each_event_once(tmp_pa
             await reaches(server, "r2", "succeeded")
 
     run(story())
+
+
+def test_a_server_put_back_from_an_older_copy_rises_above_what_devices_saw(tmp_path):
+    data, behaviours = tmp_path / "data", {}
+
+    async def story():
+        async with running_server(data) as server:
+            devices = await make_devices(
+                server, "pi-1", "pi-2", versions=(1, 2), behaviour=lambda model: behaviours.get(model.version, GOOD)
+            )
+            studio = server.studio
+            behaviours[1] = STUCK
+            async with contextlib.AsyncExitStack() as stack:
+                await all_online(stack, devices)
+                await server.post("/v1/rollouts", RolloutSpec("first", "digits", 1, phases=(PhaseSpec(5000), PhaseSpec(10_000))))
+                await wait_for(lambda: _anyone_at(devices, 1), "the first wish")
+        shutil.copytree(data, tmp_path / "copy")
+        async with running_server(data, studio=studio) as server, contextlib.AsyncExitStack() as stack:
+            await all_online(stack, devices)
+            for number in (2, 3, 4):  # what the copy will not know
+                await server.post("/v1/rollouts", RolloutSpec(f"later-{number}", "digits", 2))
+                await reaches(server, f"r{number}", "succeeded")
+        shutil.rmtree(data)
+        (tmp_path / "copy").rename(data)
+        seen = {device.credentials.device: device.revision for device in devices}
+        behaviours.clear()
+        async with running_server(data, studio=studio) as server, contextlib.AsyncExitStack() as stack:
+            await all_online(stack, devices)
+            view = await reaches(server, "r1", "paused")
+            assert "the server was restored" in view["state_reason"]
+            await server.post("/v1/rollouts/r1/resume", {"revision": view["revision"]})
+            await reaches(server, "r1", "succeeded")
+            assert all(device.revision > seen[device.credentials.device] for device in devices)
+            assert {device.slot.current.version for device in devices} == {1}
+
+    run(story())
+
+
+async def _anyone_at(devices, revision):
+    return any(device.revision >= revision for device in devices)
 
 
 class ServerProcess:

@@ -1,10 +1,12 @@
 """The shell around the rules: database, wishes and device reports, with a clock that the test moves."""
 
+import asyncio
 from functools import partial
 
 import msgspec
 import pytest
 from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from contract.codec import decode, utc_now
 from contract.messages import Desired, Drift, Reported, ReportedSlot, UpdateEvent, UpdateReport, VersionRef, Window
@@ -12,9 +14,11 @@ from contract.rest import PhaseSpec, RolloutAction, RolloutSpec
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, RolloutState, UpdateState
 from fleet_server.conductor.actions import act
+from fleet_server.conductor.loop import HEARING_S, Start, conduct_once, may_go_on
 from fleet_server.conductor.observations import note_reported, note_update, note_window
 from fleet_server.conductor.planning import create_rollout
 from fleet_server.conductor.reconcile import has_work, reconcile
+from fleet_server.conductor.restored import REASON, rise_above
 from fleet_server.conductor.views import view_rollout
 from fleet_server.devices.desired import find_desired, find_envelope
 from fleet_server.errors import ConflictError, NotFoundError, RefusedError
@@ -388,3 +392,44 @@ def test_every_wish_is_signed_by_the_director_and_revisions_rise(everywhere):
     payload = verify_payload(envelope, DESIRED_PAYLOAD_TYPE, {"director": everywhere.floor.keys.director.public})
     assert decode(payload, Desired, "wish").revision == revision == 3
     everywhere.write(set_fact, "unrelated", "1")
+
+
+def test_after_a_start_running_rollouts_rest_until_the_devices_that_were_online_have_spoken(everywhere, clock):
+    rollout = everywhere.create(2, phases=(PhaseSpec(3400), PhaseSpec(10_000)))
+    for device in everywhere.exposed(rollout):
+        everywhere.end(device)
+    asked = everywhere.exposed(rollout)
+    floor, start = everywhere.floor, Start(clock(), frozenset({"pi-1"}), frozenset({rollout}))
+    parts = (floor.database, floor.conduct.director, clock)
+
+    def go_on():
+        return asyncio.run(may_go_on(floor.database, clock, start))
+
+    assert not go_on()
+    asyncio.run(conduct_once(*parts, start.rollouts))
+    assert everywhere.exposed(rollout) == asked
+    clock.now += HEARING_S
+    assert go_on()
+    clock.now -= HEARING_S - 1
+    everywhere.write(
+        lambda connection: connection.execute(upsert(schema.presence).values(device="pi-1", presence="online", last_seen_at=clock()))
+    )
+    assert go_on()
+    asyncio.run(conduct_once(*parts))
+    assert everywhere.exposed(rollout) == list(DEVICES)
+
+
+def test_a_restore_that_one_device_shows_pauses_what_runs_once(everywhere, clock):
+    rollout = everywhere.create(2)
+    everywhere.write(rise_above, everywhere.floor.conduct, "pi-1", 40)
+    view = everywhere.view(rollout)
+    assert (view.state, view.state_reason) == (RolloutState.PAUSED, REASON)
+    assert {found.device: found.revision for found in view.assignments}["pi-1"] == everywhere.wish("pi-1")[0] == 41
+    everywhere.act(rollout, "resume")
+    clock.now += 1
+    everywhere.write(rise_above, everywhere.floor.conduct, "pi-2", 50)
+    assert everywhere.view(rollout).state is RolloutState.RUNNING
+    everywhere.settle_all(rollout)
+    assert everywhere.view(rollout).state is RolloutState.SUCCEEDED
+    everywhere.write(rise_above, everywhere.floor.conduct, "pi-3", 1)
+    assert everywhere.wish("pi-3")[0] > 1

@@ -167,6 +167,11 @@ def test_a_hello_with_a_revision_from_the_future_gets_the_wish_above_it(take, fl
     assert document.revision == 42
 
 
+def test_a_reported_state_from_the_future_gets_the_wish_above_it_too(take, floor):
+    take(Channel.REPORTED, Reported(1, "pi-1", "b", utc_now(), "0.1.0", "pi", 41, {}))
+    assert floor.database.read(lambda connection: find_envelope(connection, "pi-1"))[0] == 42
+
+
 def test_a_hello_tells_what_its_outbox_dropped(take):
     take(Channel.EVENT, event(7))
     assert take(Channel.HELLO, hello(first_sequence=7)).upto == 7
