@@ -1,10 +1,12 @@
-"""The sockets on which a slot answers: loopback TCP and a Unix socket, made once and kept for all its workers."""
+"""The sockets on which a slot answers: TCP and a Unix socket, made once and kept for all its workers."""
 
 import contextlib
 import os
 import socket
 import time
 from pathlib import Path
+
+from edge_agent.worker.messages import Access
 
 BACKLOG = 128
 PORT_PATIENCE_S = 2.0
@@ -19,13 +21,14 @@ class ListenError(Exception):
 class Listening:
     """The listening sockets of one slot; the supervisor owns them, workers inherit them."""
 
-    def __init__(self, port: int, unix_path: Path) -> None:
-        """Port 0 takes a free one.
+    def __init__(self, port: int, unix_path: Path, host: str = "127.0.0.1", access: Access | None = None) -> None:
+        """Port 0 takes a free one. `access` is how workers guard the TCP socket.
 
         Raises:
-            ListenError: the port is taken.
+            ListenError: the port is taken, or this machine has no such address.
         """
-        self._tcp = _listen_tcp(port)
+        self.access = access or Access()
+        self._tcp = _listen_tcp(host, port)
         self.unix_path: Path | None = None
         self._unix = _listen_unix(unix_path)
         if self._unix is not None:
@@ -33,8 +36,10 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """Where the TCP socket answers."""
-        return f"http://127.0.0.1:{self._tcp.getsockname()[1]}"
+        """Where the TCP socket answers, for a client on this machine."""
+        host, port = self._tcp.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound)
+        return f"{'https' if self.access.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -51,20 +56,20 @@ class Listening:
                 self.unix_path.unlink()
 
 
-def _listen_tcp(port: int) -> socket.socket:
+def _listen_tcp(host: str, port: int) -> socket.socket:
     deadline = time.monotonic() + PORT_PATIENCE_S
     while True:
-        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             if os.name == "posix":
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind(("127.0.0.1", port))
+            opened.bind((host, port))
             opened.listen(BACKLOG)
         except OSError as error:
             opened.close()
             if time.monotonic() > deadline:
                 raise ListenError(
-                    f"port {port} on this machine can not be had: {error}. Choose another with --http-port, or 0 for any"
+                    f"port {port} of {host} can not be had: {error}. Choose another with --http-port, or 0 for any"
                 ) from error
             time.sleep(0.1)
         else:

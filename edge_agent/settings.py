@@ -20,7 +20,16 @@ class SettingsError(Exception):
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the owner of a device may set."""
 
-    http_port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="TCP port on loopback; 0 takes a free one")] = 8480
+    http_port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="TCP port of the endpoint; 0 takes a free one")] = 8480
+    http_host: Annotated[
+        str, msgspec.Meta(max_length=80, description="address of the endpoint; beyond loopback it needs http_token_file and TLS")
+    ] = "127.0.0.1"
+    http_token_file: Annotated[
+        str, msgspec.Meta(max_length=1000, description="file of the bearer token, in the agent's folder; made where it is missing")
+    ] = ""
+    tls_cert: Annotated[str, msgspec.Meta(max_length=1000, description="PEM file of the endpoint's certificate with its chain")] = ""
+    tls_key: Annotated[str, msgspec.Meta(max_length=1000, description="PEM file of the certificate's key")] = ""
+    http_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=3600, description="seconds a request may wait for its answer")] = 30.0
     threads: Annotated[int, msgspec.Meta(ge=1, le=64, description="threads of one inference")] = 1
     hardware_class: Annotated[str, msgspec.Meta(max_length=80, description="group of like devices; empty: found out")] = ""
     outbox_max_bytes: Annotated[int, msgspec.Meta(ge=65536, description="bytes that may wait for the server")] = 16 << 20

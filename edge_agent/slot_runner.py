@@ -14,6 +14,7 @@ from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
 from contract.messages import ReportedSlot, UpdateEvent, UpdateReport, Window
 from contract.states import FailureReason, UpdateState
+from edge_agent.listening import Listening
 from edge_agent.update import machine
 from edge_agent.update.journal import Journal
 from edge_agent.update.machine import (
@@ -62,12 +63,15 @@ class SlotOwner(Protocol):
 class SlotRunner:
     """The state of one slot and the task that moves it."""
 
-    def __init__(self, name: str, tools: Tools, journal: Journal, owner: SlotOwner, sockets: tuple[int, ...]) -> None:
+    def __init__(self, name: str, tools: Tools, journal: Journal, owner: SlotOwner, listening: Listening) -> None:
         self.name = name
         self._tools = tools
         self._journal = journal
         self._owner = owner
-        settings = KeeperSettings(name, sockets, tools.home.folder, tools.settings.threads)
+        own = tools.settings
+        settings = KeeperSettings(
+            name, listening.descriptors, tools.home.folder, own.threads, access=listening.access, deadline_s=own.http_deadline_s
+        )
         self.keeper = WorkerKeeper(settings, self._heard, self._worker_ended)
         self.state = Slot()
         self._work = UpdateWork(tools, self)

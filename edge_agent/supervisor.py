@@ -23,6 +23,7 @@ from edge_agent.fleet_link import FleetLink, LinkAccount
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
 from edge_agent.home import Home
 from edge_agent.home_lock import HomeLock
+from edge_agent.http_access import prepare_access
 from edge_agent.http_client import ServerHttp
 from edge_agent.inbox import take_inbox
 from edge_agent.listening import Listening
@@ -72,6 +73,7 @@ class Supervisor:
         Raises:
             HomeError, ListenError, EnrolmentError: it can not begin, with what to do.
         """
+        self._access = prepare_access(self._settings, self._home.folder)
         self._lock.take()
         try:
             await self._start()
@@ -129,9 +131,10 @@ class Supervisor:
 
     def _open_slot(self, name: str) -> SlotRunner:
         port = self._settings.http_port if name == DEFAULT_SLOT else 0
-        listening = Listening(port, self._home.run / ("agent.sock" if name == DEFAULT_SLOT else f"{name}.sock"))
+        unix_path = self._home.run / ("agent.sock" if name == DEFAULT_SLOT else f"{name}.sock")
+        listening = Listening(port, unix_path, self._settings.http_host, self._access)
         self._listening[name] = listening
-        runner = SlotRunner(name, self._tools, self._journal, self, listening.descriptors)
+        runner = SlotRunner(name, self._tools, self._journal, self, listening)
         self._runners[name] = runner
         self._begin(runner.run(), f"slot-{name}")
         return runner

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from contract.application import Application
 from contract.states import FailureReason
 from edge_agent.update.records import Installed
-from edge_agent.worker.messages import FromWorker, WorkerRequest
+from edge_agent.worker.messages import Access, FromWorker, WorkerRequest
 from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
 
 READY_TIMEOUT_S = 60.0
@@ -51,6 +51,8 @@ class KeeperSettings(NamedTuple):
     sockets: tuple[int, ...]
     data_folder: Path
     threads: int = 1
+    access: Access = Access()
+    deadline_s: float = 30.0
     window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
 
 
@@ -143,6 +145,8 @@ class WorkerKeeper:
             threads=self.settings.threads,
             application=serving.application,
             sockets=self.settings.sockets,
+            access=self.settings.access,
+            deadline_s=self.settings.deadline_s,
             data_folder=str(self.settings.data_folder),
             window_s=self.settings.window_s,
         )

@@ -1,13 +1,16 @@
-"""One HTTP connection: bytes in, requests to the service one at a time, answers out.
+"""One HTTP connection: bytes in, requests to the service one at a time, answers out in the same order.
 
 Small requests are handled from one fixed buffer; a larger body is received straight into a buffer of
-its own length, so that a frame is not copied.
+its own length, so that a frame is not copied. Nothing grows without a bound: while an answer is being
+made, or the client does not read those it has, nothing more is read.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
+from edge_agent.serving.chunked_body import ChunkedBody
 from edge_agent.serving.http_messages import MAX_HEAD_BYTES, Head, HttpError, Response, error_response, parse_head, render
 
 log = logging.getLogger(__name__)
@@ -20,13 +23,33 @@ _END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.BufferedProtocol):
-    """See the module. `check` looks at a request's head before its body is received."""
+class Door(Protocol):
+    """What a connection is let in by."""
 
-    def __init__(self, handler: Handler, check: Callable[[Head], None], on_close: Callable[["Connection"], None]) -> None:
+    max_body_bytes: int
+
+    def opened(self, connection: "Connection") -> None:
+        """A connection is there."""
+
+    def closed(self, connection: "Connection") -> None:
+        """A connection is gone."""
+
+    def check(self, head: Head) -> None:
+        """Look at a request's head before its body is received; raises `HttpError`."""
+
+    def admit(self, held_bytes: int, wanted_bytes: int) -> None:
+        """Before a body that holds `held_bytes` takes more memory; raises `HttpError`."""
+
+    def answered(self, state: int) -> None:
+        """An answer with this HTTP code is sent."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """See the module."""
+
+    def __init__(self, handler: Handler, door: Door) -> None:
         self._handler = handler
-        self._check = check
-        self._on_close = on_close
+        self._door = door
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
@@ -34,13 +57,17 @@ class Connection(asyncio.BufferedProtocol):
         self._body: bytearray | None = None
         self._body_view = memoryview(b"")
         self._received = 0
+        self._chunks: ChunkedBody | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self.last_activity_s = self._loop.time()
-        self._eof = False
+        self._begun_s = self.last_activity_s = self._loop.time()
+        self._blocked_s: float | None = None
+        self._scheduled = self._eof = False
         self.draining = False
         self.lingering = False
+
+    # How it stands
 
     @property
     def idle(self) -> bool:
@@ -49,7 +76,9 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def body_bytes(self) -> int:
-        """Size of the body that is being received."""
+        """Memory of the body that is being received."""
+        if self._chunks is not None:
+            return self._chunks.reserved_bytes
         return 0 if self._body is None else len(self._body)
 
     @property
@@ -57,48 +86,86 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a whole request was received and its answer is being made."""
         return self._task is not None
 
+    @property
+    def receiving_since_s(self) -> float | None:
+        """When the first byte of the request that is being received came; None while there is none."""
+        return None if self.idle or self.answering or self.lingering else self._begun_s
+
+    @property
+    def received_body_bytes(self) -> int | None:
+        """How much of a body is there; None while there is not even the whole head."""
+        if self._chunks is not None:
+            return len(self._chunks.body)
+        return None if self._body is None else self._received
+
+    @property
+    def blocked_since_s(self) -> float | None:
+        """Since when the client has not read its answers; None while it does."""
+        return self._blocked_s
+
+    # What asyncio calls
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
+        """The connection is there (with TLS: after the handshake)."""
         self._transport = transport  # type: ignore[assignment]
+        self._door.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Called by asyncio."""
+        """It is gone; an answer under way is given up."""
         self._transport = None
         if self._task is not None:
             self._task.cancel()
-        self._on_close(self)
+        self._door.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        """Called by asyncio: where the next bytes go."""
+        """Where the next bytes go."""
         if self._body is not None:
             return self._body_view[self._received :]
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Called by asyncio: `nbytes` were put there."""
+        """So many bytes were put there."""
         if self.lingering:
             return
         self.last_activity_s = self._loop.time()
         if self._body is not None:
             self._received += nbytes
             if self._received == len(self._body):
-                head, body, self._head, self._body, self._body_view = self._head, self._body, None, None, memoryview(b"")
-                if head is not None:
-                    self._dispatch(head, body)
-                    self._advance()
+                self._dispatch(self._body)
             return
+        if not self._filled and self._chunks is None:
+            self._begun_s = self.last_activity_s
         self._filled += nbytes
         self._advance()
 
     def eof_received(self) -> bool:
-        """Called by asyncio: the client sends no more; an answer under way is still written."""
+        """The client sends no more; an answer under way is still written, where the transport can do that."""
         self._eof = True
-        return self._task is not None
+        unfinished = self._task is not None or self._scheduled
+        return unfinished and self._transport is not None and self._transport.can_write_eof()
+
+    def pause_writing(self) -> None:
+        """The client does not read: take no more requests of it."""
+        self._blocked_s = self._loop.time()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._blocked_s = None
+        self._go_on_soon()
+
+    # Ends
 
     def close(self) -> None:
         """Close after what was written."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close now, and forget what was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def refuse(self, error: HttpError) -> None:
         """Answer with an error and close, once the client has read it.
@@ -109,64 +176,108 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self.lingering:
             return
-        self._body = self._head = None
+        self._forget_request()
         self._filled = 0
+        self._door.answered(error.state)
         transport.write(render(error_response(error), keep_alive=False))
+        self.last_activity_s = self._loop.time()
         self.lingering = True
         if transport.can_write_eof():
             transport.write_eof()
 
+    def _forget_request(self) -> None:
+        self._head = self._body = self._chunks = None
+        self._body_view = memoryview(b"")
+
+    # Requests
+
     def _advance(self) -> None:
-        """Handle every whole request in the buffer, as long as none is under way."""
+        """Handle what is in the buffer up to the end of one request, unless one is under way."""
+        if not self._filled or self._task is not None or self._body is not None or self._blocked_s is not None or self._is_over():
+            return
         try:
-            while self._task is None and self._body is None and self._filled and not self._is_over():
-                end = self._buffer.find(_END, 0, min(self._filled, MAX_HEAD_BYTES))
-                if end < 0:
-                    self._check_head_length()
-                    return
+            if self._chunks is not None:
+                self._take_chunks(self._chunks)
+                return
+            end = self._buffer.find(_END, 0, min(self._filled, MAX_HEAD_BYTES))
+            if end >= 0:
                 self._take_request(end)
         except HttpError as error:
             self.refuse(error)
+            return
+        if end < 0 and self._filled >= MAX_HEAD_BYTES:
+            self.refuse(HttpError(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes", close=True))
 
     def _is_over(self) -> bool:
         return self.lingering or self._transport is None or self._transport.is_closing()
 
-    def _check_head_length(self) -> None:
-        if self._filled >= MAX_HEAD_BYTES:
-            raise HttpError(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes", close=True)
-
     def _take_request(self, end: int) -> None:
         head = parse_head(bytes(self._view[:end]))
-        self._check(head)
+        self._door.check(head)
         begin = end + len(_END)
+        if head.chunked:
+            self._begin_chunks(head, begin)
+            return
         there = min(self._filled - begin, head.content_length)
         if there == head.content_length:
             body = bytes(self._view[begin : begin + there])
             self._shift(begin + there)
-            self._dispatch(head, body)
+            self._head = head
+            self._dispatch(body)
             return
+        self._door.admit(0, head.content_length)
         self._head, self._body, self._received = head, bytearray(head.content_length), there
         self._body_view = memoryview(self._body)
         self._body_view[:there] = self._view[begin : begin + there]
         self._filled = 0
+        self._say_continue(head)
+
+    def _begin_chunks(self, head: Head, begin: int) -> None:
+        self._head, self._chunks = head, ChunkedBody(self._door.max_body_bytes, self._door.admit)
+        self._shift(begin)
+        if self._filled:
+            self._take_chunks(self._chunks)
+        else:
+            self._say_continue(head)
+
+    def _take_chunks(self, chunks: ChunkedBody) -> None:
+        self._shift(chunks.feed(self._view[: self._filled]))
+        if chunks.done:
+            self._dispatch(chunks.body)
+
+    def _say_continue(self, head: Head) -> None:
         if head.expects_continue and self._transport is not None:
             self._transport.write(_CONTINUE)
 
     def _shift(self, used: int) -> None:
         rest = self._filled - used
-        if rest:
+        if rest and used:
             self._view[:rest] = bytes(self._view[used : self._filled])
         self._filled = rest
 
-    def _dispatch(self, head: Head, body: Body) -> None:
+    # Answers
+
+    def _dispatch(self, body: Body) -> None:
+        """Hand a whole request to the service."""
+        head = self._head
+        self._forget_request()
+        if head is None:
+            return
         try:
             answer = self._handler(head, body)
         except HttpError as error:
             self._answer(head, error_response(error), close=error.close)
-            return
-        if isinstance(answer, Response):
+        except Exception:  # noqa: BLE001  (logged)
+            self._answer(head, self._unexpected(), close=True)
+        else:
+            if not isinstance(answer, Response):
+                self._answer_in_turn(head, answer)
+                return
             self._answer(head, answer)
-            return
+        if self._filled:
+            self._go_on_soon()
+
+    def _answer_in_turn(self, head: Head, answer: Awaitable[Response]) -> None:
         if self._transport is not None:
             self._transport.pause_reading()
         self._task = self._loop.create_task(self._answer_later(head, answer), name="request")
@@ -177,24 +288,42 @@ class Connection(asyncio.BufferedProtocol):
             response = await answer
         except HttpError as error:
             response, close = error_response(error), error.close
-        except Exception:
-            log.exception("a request failed")
-            response, close = error_response(HttpError(500, "an error of the agent; its log says more")), True
+        except Exception:  # noqa: BLE001  (logged)
+            response, close = self._unexpected(), True
         self._task = None
         self._answer(head, response, close=close)
-        if self._transport is not None and not self._transport.is_closing():
+        self._go_on_soon()
+
+    def _unexpected(self) -> Response:
+        log.exception("a request failed")  # noqa: LOG004  (called by handlers only)
+        return error_response(HttpError(500, "an error of the agent; its log says more"))
+
+    def _go_on_soon(self) -> None:
+        """Look at what is in the buffer after others had their turn; until then nothing more is read."""
+        if not self._scheduled and not self._is_over() and self._transport is not None:
+            self._scheduled = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._scheduled = False
+        if self._task is not None or self._blocked_s is not None or self._is_over() or self._transport is None:
+            return
+        if self._head is None:
+            self._begun_s = self._loop.time()
+        self._advance()
+        if self._task is None and not self._scheduled and self._blocked_s is None and not self._is_over():
             self._transport.resume_reading()
-            self._advance()
+            if self._eof:
+                self._transport.close()
 
     def _answer(self, head: Head, response: Response, *, close: bool = False) -> None:
-        keep_alive = head.keep_alive and not close and not self.draining and not self._eof
-        self._write(response, keep_alive=keep_alive, with_body=head.method != "HEAD")
-
-    def _write(self, response: Response, *, keep_alive: bool, with_body: bool = True) -> None:
+        keep_alive = head.keep_alive and not close and not self.draining and (not self._eof or bool(self._filled))
+        self._door.answered(response.state)
         self.last_activity_s = self._loop.time()
         if self._transport is None:
             return
-        self._transport.write(render(response, keep_alive=keep_alive, with_body=with_body))
+        self._transport.write(render(response, keep_alive=keep_alive, with_body=head.method != "HEAD"))
         if not keep_alive:
             self._filled = 0
             self._transport.close()

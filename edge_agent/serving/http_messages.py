@@ -1,6 +1,6 @@
 """Requests and responses of HTTP/1.1, parsed strictly: what RFC 9112 leaves to taste is refused.
 
-Only what the endpoint needs is spoken: `Content-Length` bodies, keep-alive, `Expect: 100-continue`.
+Only what the endpoint needs is spoken: bodies by `Content-Length` or in chunks, keep-alive, `Expect: 100-continue`.
 """
 
 import functools
@@ -20,12 +20,25 @@ _TARGET = re.compile(rb"/[!-~]*").fullmatch
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
 _ONCE = frozenset(
-    {"content-length", "host", "content-type", "content-encoding", "inference-header-content-length", "expect", "connection", "origin"}
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "inference-header-content-length",
+        "origin",
+        "timeout",
+        "transfer-encoding",
+    }
 )
 
 REASONS = {
     200: "OK",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -38,7 +51,9 @@ REASONS = {
     421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
 }
 
@@ -63,6 +78,7 @@ class Head(NamedTuple):
     content_length: int
     keep_alive: bool
     expects_continue: bool
+    chunked: bool = False
 
 
 class Response(NamedTuple):
@@ -87,20 +103,39 @@ def parse_head(data: bytes) -> Head:
         raise HttpError(431, f"more than {MAX_HEADERS} header lines", close=True)
     headers: dict[str, str] = {}
     for line in lines[1:]:
-        name, separator, value = line.partition(b":")
-        if not separator or not _TOKEN(name) or not _VALUE(value):
+        name, _, value = line.partition(b":")
+        if not is_header_line(line):
             raise HttpError(400, f"a header line is broken: {line[:60]!r}", close=True)
         key = name.decode("ascii").lower()
         if key in headers and key in _ONCE:
             raise HttpError(400, f"the header {key} comes twice", close=True)
         headers[key] = value.decode("latin-1").strip(" \t")
-    if "transfer-encoding" in headers:
-        raise HttpError(411, "send the body with Content-Length; chunked bodies are not taken", close=True)
     if minor and "host" not in headers:
         raise HttpError(400, "the header Host is missing", close=True)
-    connection = headers.get("connection", "").lower()
-    keep_alive = "close" not in connection if minor else "keep-alive" in connection
-    return Head(method, path, MappingProxyType(headers), _content_length(headers), keep_alive, _expects_continue(headers))
+    wishes = [wish.strip() for wish in headers.get("connection", "").lower().split(",")]
+    keep_alive = "close" not in wishes if minor else "keep-alive" in wishes
+    chunked = _is_chunked(headers, minor)
+    return Head(method, path, MappingProxyType(headers), _content_length(headers), keep_alive, _expects_continue(headers), chunked)
+
+
+def is_header_line(line: bytes) -> bool:
+    """Whether this is `name: value` as RFC 9112 wants it."""
+    name, separator, value = line.partition(b":")
+    return bool(separator and _TOKEN(name) and _VALUE(value))
+
+
+def _is_chunked(headers: dict[str, str], minor: int) -> bool:
+    """Whether the body comes in chunks; what two programs could read in two ways is refused (request smuggling)."""
+    coding = headers.get("transfer-encoding")
+    if coding is None:
+        return False
+    if "content-length" in headers:
+        raise HttpError(400, "a body has either Content-Length or Transfer-Encoding, not both", close=True)
+    if not minor:
+        raise HttpError(400, "HTTP/1.0 knows no Transfer-Encoding", close=True)
+    if coding.lower() != "chunked":
+        raise HttpError(501, f"the transfer encoding {coding[:30]!r} is not known; chunked is", close=True)
+    return True
 
 
 def _parse_request_line(line: bytes) -> tuple[str, str, int]:

@@ -15,7 +15,6 @@ from edge_agent.serving.tensor_codec import DATATYPES, TensorError, datatype_of,
 
 HEADER_LENGTH = "inference-header-content-length"
 LABEL = "label"
-MAX_JSON_BYTES = 64 << 20
 
 
 class InputTensor(msgspec.Struct):
@@ -63,13 +62,21 @@ class InferAnswer(msgspec.Struct, omit_defaults=True):
     id: str = ""
 
 
+class Wanted(NamedTuple):
+    """How an output goes back: in binary or JSON, and with `classes` above 0 as so many `score:index:label`."""
+
+    binary: bool
+    classes: int = 0
+
+
 class Inquiry(NamedTuple):
-    """A request, decoded: the sample, and which outputs go back in binary (name to yes or no; None: all, in JSON)."""
+    """A request, decoded: the sample, and how its outputs go back (None: all, as `binary` says)."""
 
     sample: dict[str, np.ndarray]
     id: str
-    wanted: dict[str, bool] | None
+    wanted: dict[str, Wanted] | None
     binary: bool
+    timeout: object = None  # parameters.timeout as it came
 
 
 _DECODER = msgspec.json.Decoder(InferRequest)
@@ -88,6 +95,8 @@ def decode_infer(headers: Mapping[str, str], body: bytes | bytearray, inputs: di
         request = _DECODER.decode(view[:json_length])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"the request is not valid: {error}") from error
+    if request.parameters.get("sequence_id"):
+        raise HttpError(400, "this model has no state, so there are no sequences; send the request without sequence_id")
     position = json_length
     sample = {}
     for tensor in request.inputs:
@@ -100,13 +109,31 @@ def decode_infer(headers: Mapping[str, str], body: bytes | bytearray, inputs: di
                 raise HttpError(400, f"input {tensor.name}: binary_data_size is more than what follows the JSON")
             data = view[position : position + size]
             position += size
+        _refuse_shared_memory(tensor.name, tensor.parameters)
         sample[tensor.name] = _decode_tensor(tensor, data, inputs[tensor.name])
     if position != len(view):
         raise HttpError(400, f"{len(view) - position} bytes follow the last binary input")
     wanted = None
     if request.outputs is not None:
-        wanted = {output.name: bool(output.parameters.get("binary_data", False)) for output in request.outputs}
-    return Inquiry(sample, request.id, wanted, bool(request.parameters.get("binary_data_output", False)))
+        wanted = {output.name: _read_wanted(output) for output in request.outputs}
+    binary = bool(request.parameters.get("binary_data_output", False))
+    return Inquiry(sample, request.id, wanted, binary, request.parameters.get("timeout"))
+
+
+def _refuse_shared_memory(name: str, parameters: dict[str, Any]) -> None:
+    if "shared_memory_region" in parameters:
+        raise HttpError(400, f"{name[:60]}: shared memory is not served here; send and take tensors as binary data")
+
+
+def _read_wanted(output: RequestedOutput) -> Wanted:
+    parameters = output.parameters
+    if not parameters:
+        return Wanted(binary=False)
+    _refuse_shared_memory(output.name, parameters)
+    classes = parameters.get("classification", 0)
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
+        raise HttpError(400, f"output {output.name[:60]}: classification is a number of classes")
+    return Wanted(bool(parameters.get("binary_data", False)), classes)
 
 
 def _json_length(headers: Mapping[str, str], total: int) -> int:
@@ -138,18 +165,31 @@ def encode_infer(inquiry: Inquiry, prediction: Prediction, manifest: Manifest) -
     """
     arrays = dict(prediction.outputs)
     arrays.setdefault(LABEL, np.array([prediction.label], object))
-    wanted = dict.fromkeys(arrays, inquiry.binary) if inquiry.wanted is None else inquiry.wanted
+    wanted = dict.fromkeys(arrays, Wanted(inquiry.binary)) if inquiry.wanted is None else inquiry.wanted
     pieces: list[bytes] = []
     outputs = []
-    for name, binary in wanted.items():
+    for name, (binary, classes) in wanted.items():
         if name not in arrays:
             raise HttpError(400, f"the model gives the outputs {', '.join(arrays)[:200]}; got {name[:60]!r}")
-        outputs.append(_encode_tensor(name, arrays[name], pieces if binary else None))
+        array = classify(name, arrays[name], classes, manifest.labels) if classes else arrays[name]
+        outputs.append(_encode_tensor(name, array, pieces if binary else None))
     answer = _ENCODER.encode(InferAnswer(manifest.name, str(manifest.version), outputs, inquiry.id))
     if not pieces:
         return Response(200, answer)
     headers = (("Inference-Header-Content-Length", str(len(answer))),)
     return Response(200, b"".join([answer, *pieces]), "application/octet-stream", headers)
+
+
+def classify(name: str, scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> np.ndarray:
+    """The classification extension: the highest `classes` scores as `score:index:label`, text (k,), the highest first.
+
+    Raises:
+        HttpError: 400 where the output holds no score for each label.
+    """
+    if scores.shape != (len(labels),):
+        raise HttpError(400, f"output {name} has no score for each label, so it can not be given as classes")
+    order = np.argsort(-scores, kind="stable")[:classes]
+    return np.array([f"{float(scores[index]):f}:{index}:{labels[index]}" for index in order], object)
 
 
 def _encode_tensor(name: str, array: np.ndarray, pieces: list[bytes] | None) -> OutputTensor:

@@ -3,23 +3,18 @@
 import asyncio
 import contextlib
 import functools
-import ipaddress
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from edge_agent.serving.access import AccessError, check_host, check_token, is_loopback, is_tcp, open_tls
 from edge_agent.serving.connection import Connection
-from edge_agent.serving.http_messages import Head, HttpError
+from edge_agent.serving.http_messages import Head
+from edge_agent.serving.patience import Patience
 from edge_agent.serving.service import Service
+from edge_agent.serving.traffic import TrafficDoor
+from edge_agent.worker.messages import Access
 
-MAX_CONNECTIONS = 256
-SMALL_BODY_BYTES = 64 * 1024
-BODIES_AT_ONCE = 4
-RETRY_SOON = (("Retry-After", "1"),)
-IDLE_S = 75.0
-REQUEST_S = 20.0
-LINGER_S = 1.0
-_SWEEP_S = 1.0
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+HANDSHAKE_S = 5.0
 
 
 class ListenerError(Exception):
@@ -29,71 +24,64 @@ class ListenerError(Exception):
 class Listeners:
     """All servers of a worker and their open connections."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, access: Access, patience: Patience) -> None:
         self._service = service
+        self._access = access
+        self._patience = patience
+        self._connections = service.traffic.connections
         self._servers: list[asyncio.Server] = []
-        self._connections: set[Connection] = set()
+        self._doors: list[TrafficDoor] = []
         self._sweeper: asyncio.Task[None] | None = None
-        self._draining = False
         self._empty = asyncio.Event()
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on every socket.
 
         Raises:
-            ListenerError: one is bound beyond loopback.
+            ListenerError: one is bound beyond loopback without a token and TLS.
         """
         loop = asyncio.get_running_loop()
         for listening in sockets:
-            factory = functools.partial(self._connect, self._checker(loopback=is_tcp_loopback(listening)))
-            self._servers.append(await loop.create_server(factory, sock=listening))
+            try:
+                tls = open_tls(listening, self._access)
+            except AccessError as error:
+                raise ListenerError(str(error)) from error
+            door = TrafficDoor(self._service.traffic, self._guard(listening))
+            door.on_empty = self._empty.set
+            self._doors.append(door)
+            connect = functools.partial(Connection, self._service.handle, door)
+            handshake_s = None if tls is None else HANDSHAKE_S
+            self._servers.append(await loop.create_server(connect, sock=listening, ssl=tls, ssl_handshake_timeout=handshake_s))
         self._sweeper = loop.create_task(self._sweep(), name="sweep")
 
-    def _connect(self, check: Callable[[Head], None]) -> Connection:
-        connection = Connection(self._service.handle, check, self._forget)
-        connection.draining = self._draining
-        self._connections.add(connection)
-        return connection
+    def _guard(self, listening: socket.socket) -> Callable[[Head], None]:
+        """What a request's head must show at this socket; a Unix socket is guarded by its file mode."""
+        if not is_tcp(listening):
+            return lambda _head: None
+        loopback, token_sha256 = is_loopback(listening), self._access.token_sha256
 
-    def _checker(self, *, loopback: bool) -> Callable[[Head], None]:
-        limit = self._service.max_body_bytes
-
-        def check(head: Head) -> None:
+        def let_in(head: Head) -> None:
             if loopback:
                 check_host(head.headers)
-            if head.content_length > limit:
-                raise HttpError(413, f"the body has {head.content_length} bytes, at most {limit} are taken", close=True)
-            if len(self._connections) > MAX_CONNECTIONS:
-                raise HttpError(503, f"more than {MAX_CONNECTIONS} connections are open", close=True, headers=RETRY_SOON)
-            if head.content_length > SMALL_BODY_BYTES and self._bodies_under_way() + head.content_length > BODIES_AT_ONCE * limit:
-                raise HttpError(503, "too many large bodies are being received", close=True, headers=RETRY_SOON)
+            if token_sha256:
+                check_token(head.headers, token_sha256)
 
-        return check
-
-    def _bodies_under_way(self) -> int:
-        return sum(connection.body_bytes for connection in self._connections)
+        return let_in
 
     async def _sweep(self) -> None:
-        """Close connections that are idle for long or send a request too slowly."""
+        """Close connections that are idle for long, send a request too slowly, or do not read their answers."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(self._patience.sweep_s)
             now_s = asyncio.get_running_loop().time()
             for connection in list(self._connections):
-                silent_s = now_s - connection.last_activity_s
-                if connection.lingering and silent_s > LINGER_S:
-                    connection.close()
-                if connection.answering or silent_s < REQUEST_S:
-                    continue
-                if not connection.idle:
-                    connection.refuse(HttpError(408, f"no byte of the request came for {REQUEST_S:g} s", close=True))
-                elif silent_s > IDLE_S:
-                    connection.close()
+                self._patience.end_if_due(connection, now_s)
 
     async def drain(self, grace_s: float) -> None:
         """Accept no more; answer what comes on open connections for `grace_s`, each answer being the connection's last."""
-        self._draining = True
         for server in self._servers:
             server.close()
+        for door in self._doors:
+            door.draining = True
         for connection in self._connections:
             connection.draining = True
         await self._wait_for_end(grace_s)
@@ -109,11 +97,6 @@ class Listeners:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
 
-    def _forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        if not self._connections:
-            self._empty.set()
-
     def close(self) -> None:
         """Close everything now."""
         if self._sweeper is not None:
@@ -124,43 +107,10 @@ class Listeners:
             connection.close()
 
 
-def check_host(headers: Mapping[str, str]) -> None:
-    """Refuse what a web page in a browser on this machine could send through a name that it controls.
-
-    Raises:
-        HttpError: `Host` is no name of loopback, or `Origin` is another site's.
-    """
-    host = headers.get("host", "localhost").lower()
-    if _without_port(host) not in _LOOPBACK_NAMES:
-        raise HttpError(421, f"this endpoint answers to localhost only, not to {host[:80]!r}", close=True)
-    origin = headers.get("origin")
-    if origin is not None and _without_port(origin.lower().partition("://")[2]) not in _LOOPBACK_NAMES:
-        raise HttpError(403, "requests of other sites are not taken", close=True)
-
-
-def _without_port(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
-
-
-def is_tcp_loopback(listening: socket.socket) -> bool:
-    """True for TCP on loopback, False for a Unix socket.
-
-    Raises:
-        ListenerError: it is bound beyond loopback.
-    """
-    if listening.family not in {socket.AF_INET, socket.AF_INET6}:
-        return False
-    address = listening.getsockname()[0]
-    if not ipaddress.ip_address(address).is_loopback:
-        raise ListenerError(
-            f"the endpoint is bound to {address}; beyond loopback it needs a token and TLS, which this agent version does not have"
-        )
-    return True
-
-
-async def open_listeners(sockets: Sequence[socket.socket], service: Service) -> Listeners:
+async def open_listeners(
+    sockets: Sequence[socket.socket], service: Service, access: Access | None = None, patience: Patience | None = None
+) -> Listeners:
     """Accept on all `sockets`; raises `ListenerError`."""
-    listeners = Listeners(service)
+    listeners = Listeners(service, access or Access(), patience or Patience())
     await listeners.open(sockets)
     return listeners

@@ -1,4 +1,8 @@
-"""A row of a table as a JSON object, `{"column": value, …}`."""
+"""Rows of a table as bodies: one as a JSON object `{"column": value, …}`, many as CSV with a header."""
+
+import csv
+import io
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -6,6 +10,8 @@ import numpy as np
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.rows import row_sample
+
+MAX_ROWS = 10_000
 
 
 def decode_row(body: bytes, spec: ModelSpec) -> dict[str, np.ndarray]:
@@ -22,3 +28,45 @@ def decode_row(body: bytes, spec: ModelSpec) -> dict[str, np.ndarray]:
     if unknown:
         raise InputError(f"the model has no column {unknown[0][:60]!r}; it takes {', '.join(tensor.name for tensor in spec.inputs)[:300]}")
     return row_sample(row, spec)
+
+
+def decode_csv(body: bytes, spec: ModelSpec) -> list[dict[str, np.ndarray]]:
+    """Rows of UTF-8 text with commas, the columns named by its first line; other columns than the model's are left alone.
+
+    Raises:
+        InputError: no such text, a column is missing or comes twice, a row does not fit, or more than 10,000 rows.
+    """
+    try:
+        rows = list(_read_rows(body.decode("utf-8-sig")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"the body is no CSV in UTF-8: {error}") from error
+    _, header = rows[0] if rows else (1, [])
+    wanted = [tensor.name for tensor in spec.inputs]
+    wrong = [name for name in wanted if header.count(name) != 1]
+    if wrong:
+        raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {', '.join(header)[:200] or 'nothing'}")
+    if not rows[1:]:
+        raise InputError("no rows follow the header")
+    return [_sample(line, header, cells, spec) for line, cells in rows[1:]]
+
+
+def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and cells, without empty lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    count = 0
+    for cells in reader:
+        if not cells:
+            continue
+        count += 1
+        if count > MAX_ROWS + 1:
+            raise InputError(f"the body has more than {MAX_ROWS} rows; send them in several requests")
+        yield reader.line_num, cells
+
+
+def _sample(line: int, header: list[str], cells: list[str], spec: ModelSpec) -> dict[str, np.ndarray]:
+    if len(cells) != len(header):
+        raise InputError(f"line {line} has {len(cells)} cells, the header has {len(header)}")
+    try:
+        return row_sample(dict(zip(header, cells, strict=True)), spec)
+    except InputError as error:
+        raise InputError(f"line {line}: {error}") from error

@@ -1,64 +1,91 @@
-"""What the endpoint answers: the paths of the Open Inference Protocol and a short form for people.
+"""What the endpoint answers: the paths of the Open Inference Protocol, a short form for people, `/metrics`.
 
 | method and path | answer |
 |---|---|
 | GET /v2/health/live, /v2/health/ready | 200 |
 | GET /v2 | server metadata |
 | GET /v2/models/M[/versions/V] | model metadata |
+| GET /v2/models/M[/versions/V]/config | model configuration |
 | GET /v2/models/M[/versions/V]/ready | 200 |
-| GET /v2/models/M[/versions/V]/stats, /v2/models/stats | counts since the start |
+| GET /v2/models/M[/versions/V]/stats, /v2/models/stats | counts and times since the start |
 | POST /v2/repository/index | the one model |
-| POST /v2/models/M[/versions/V]/infer | tensors in JSON or binary; or an image, a row of JSON |
-| POST /predict | an image, or a row of JSON |
+| POST /v2/models/M[/versions/V]/infer | tensors in JSON or binary; or a raw body |
+| POST /predict | a raw body: image, sound, array, row, rows |
+| GET /metrics | for Prometheus |
 """
 
-import zlib
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from contract.manifest import Manifest
 from edge_agent.engine.answers import Answer, answer_of
-from edge_agent.engine.decoding import decode_image
 from edge_agent.engine.engine import Prediction, Sample
 from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.hardware import agent_version
+from edge_agent.serving.compressed_bodies import unpack
 from edge_agent.serving.connection import Body
+from edge_agent.serving.deadlines import timeout_s
 from edge_agent.serving.http_messages import Head, HttpError, Response, json_response
 from edge_agent.serving.inference_protocol import decode_infer, encode_infer
-from edge_agent.serving.metadata import EXTENSIONS, model_metadata, model_statistics
-from edge_agent.serving.row_bodies import decode_row
-from edge_agent.worker.inference import Inference, QueueFullError
+from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata, model_statistics, repository_index
+from edge_agent.serving.metrics import CONTENT_TYPE, Metrics
+from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind
+from edge_agent.serving.request_times import RequestTimes
+from edge_agent.serving.traffic import Traffic
+from edge_agent.serving.unserved import find_refusal
+from edge_agent.worker.inference import DeadlineError, Inference, QueueFullError
 
 Answerer = Callable[[Head, Body], Response | Awaitable[Response]]
 """Answers one request, at once or later."""
+
+DEADLINE_S = 30.0
+_YIELD_NS = 2_000_000
+"""A request of many rows lets others have their turn after so much time."""
+
+
+class Asked(NamedTuple):
+    """When a request was there, and until when it wants its answer; `perf_counter_ns`."""
+
+    begun_ns: int
+    due_ns: int
 
 
 class Service:
     """The endpoint of one model."""
 
-    def __init__(self, inference: Inference, manifest: Manifest, variant: str, max_body_bytes: int) -> None:
-        self.max_body_bytes = max_body_bytes
+    def __init__(self, inference: Inference, manifest: Manifest, variant: str, max_body_bytes: int, deadline_s: float = DEADLINE_S) -> None:
+        """`deadline_s` bounds how long any request waits for its answer."""
+        self.traffic = Traffic(max_body_bytes)
+        self.times = RequestTimes()
         self._inference = inference
         self._manifest = manifest
         self._variant = variant
+        self._max_body_bytes = max_body_bytes
+        self._deadline_s = deadline_s
         self._inputs = {spec.name: spec for spec in manifest.inputs}
+        self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
 
     def _build_routes(self) -> dict[str, dict[str, Answerer]]:
-        ok = Response(200, b"")
-        metadata = json_response(model_metadata(self._manifest, self._variant))
-        server = json_response({"name": "eyelet-agent", "version": agent_version(), "extensions": list(EXTENSIONS)})
-        index = json_response([{"name": self._manifest.name, "version": str(self._manifest.version), "state": "READY", "reason": ""}])
+        ok = _always(Response(200, b""))
+        metadata = _always(json_response(model_metadata(self._manifest, self._variant)))
+        config = _always(json_response(model_config(self._manifest, self._variant)))
+        server = {"name": "eyelet-agent", "version": agent_version(), "extensions": list(EXTENSIONS)}
         routes: dict[str, dict[str, Answerer]] = {
-            "/v2": {"GET": lambda _head, _body: server},
-            "/v2/health/live": {"GET": lambda _head, _body: ok},
-            "/v2/health/ready": {"GET": lambda _head, _body: ok},
+            "/v2": {"GET": _always(json_response(server))},
+            "/v2/health/live": {"GET": ok},
+            "/v2/health/ready": {"GET": ok},
             "/v2/models/stats": {"GET": self._statistics},
-            "/v2/repository/index": {"POST": lambda _head, _body: index},
+            "/v2/repository/index": {"POST": self._index},
             "/predict": {"POST": self._predict},
+            "/metrics": {"GET": lambda _head, _body: Response(200, self._metrics.render(), CONTENT_TYPE)},
         }
         for root in self._roots():
-            routes[root] = {"GET": lambda _head, _body: metadata}
-            routes[f"{root}/ready"] = {"GET": lambda _head, _body: ok}
+            routes[root] = {"GET": metadata}
+            routes[f"{root}/config"] = {"GET": config}
+            routes[f"{root}/ready"] = {"GET": ok}
             routes[f"{root}/stats"] = {"GET": self._statistics}
             routes[f"{root}/infer"] = {"POST": self._infer}
         return routes
@@ -75,77 +102,128 @@ class Service:
         """
         methods = self._routes.get(head.path)
         if methods is None:
-            model, version = self._manifest.name, self._manifest.version
-            raise HttpError(404, f"nothing is at {head.path[:120]!r}; the model here is {model}, version {version}")
+            raise find_refusal(head.path) or self._not_found(head.path)
         answerer = methods.get("GET" if head.method == "HEAD" else head.method)
         if answerer is None:
             raise HttpError(405, f"{head.path} takes {', '.join(methods)}", headers=(("Allow", ", ".join(methods)),))
         return answerer(head, body)
 
+    def _not_found(self, path: str) -> HttpError:
+        return HttpError(404, f"nothing is at {path[:120]!r}; the model here is {self._manifest.name}, version {self._manifest.version}")
+
     def _statistics(self, _head: Head, _body: Body) -> Response:
-        return json_response(model_statistics(self._manifest, self._inference.recorder.completed))
+        return json_response(model_statistics(self._manifest, self.times))
+
+    def _index(self, head: Head, body: Body) -> Response:
+        return json_response(repository_index(self._manifest, bytes(self._plain(head, body))))
+
+    # Inference
 
     def _infer(self, head: Head, body: Body) -> Response | Awaitable[Response]:
-        if head.headers.get("content-type", "").startswith(("image/", "text/csv")):
+        content_type = head.headers.get("content-type")
+        if content_type is not None and (kind := find_raw_kind(content_type)) is not None and kind.in_infer:
             return self._predict(head, body)
-        inquiry = decode_infer(head.headers, self._plain(head, body), self._inputs)
-        return self._answer(inquiry.sample, lambda prediction: encode_infer(inquiry, prediction, self._manifest))
+        begun_ns = time.perf_counter_ns()
+        try:
+            inquiry = decode_infer(head.headers, self._plain(head, body), self._inputs)
+            asked = self._asked(begun_ns, head, inquiry.timeout)
+            return self._answer(asked, inquiry.sample, lambda prediction: encode_infer(inquiry, prediction, self._manifest))
+        except HttpError:
+            self.times.record_failure(time.perf_counter_ns() - begun_ns)
+            raise
 
     def _predict(self, head: Head, body: Body) -> Response | Awaitable[Response]:
-        sample = self._decode_sample(head.headers.get("content-type", "").partition(";")[0].strip().lower(), self._plain(head, body))
-        return self._answer(sample, self._short_answer)
-
-    def _decode_sample(self, content_type: str, body: Body) -> Sample:
-        image = len(self._inputs) == 1 and self._manifest.inputs[0].dtype == "uint8"
+        begun_ns = time.perf_counter_ns()
         try:
-            if image and (content_type.startswith("image/") or content_type == "application/octet-stream"):
-                return {self._manifest.inputs[0].name: decode_image(bytes(body))}
-            if not image and content_type == "application/json":
-                return decode_row(bytes(body), self._inference.engine.spec)
-        except InputError as error:
-            raise HttpError(400, str(error)) from error
-        wanted = "an image (Content-Type: image/jpeg, image/png, …)" if image else "one row (Content-Type: application/json)"
-        raise HttpError(415, f"this model takes {wanted} here, got {content_type[:60]!r}")
+            content_type = head.headers.get("content-type", "")
+            samples, many = decode_raw(content_type, bytes(self._plain(head, body)), self._inference.engine.spec)
+            asked = self._asked(begun_ns, head, None)
+            if many:
+                return self._counted(asked, lambda: self._answer_rows(asked, samples))
+            return self._answer(asked, samples[0], lambda prediction: json_response(self._short(prediction)))
+        except HttpError:
+            self.times.record_failure(time.perf_counter_ns() - begun_ns)
+            raise
 
-    def _short_answer(self, prediction: Prediction) -> Response:
-        answer: Answer = answer_of(prediction, self._manifest, self._variant)
-        return json_response(answer)
+    def _asked(self, begun_ns: int, head: Head, timeout: object) -> Asked:
+        return Asked(begun_ns, begun_ns + int(timeout_s(head.headers, timeout, self._deadline_s) * 1e9))
 
-    def _answer(self, sample: Sample, render: Callable[[Prediction], Response]) -> Response | Awaitable[Response]:
+    def _short(self, prediction: Prediction) -> Answer:
+        return answer_of(prediction, self._manifest, self._variant)
+
+    def _answer(self, asked: Asked, sample: Sample, render: Callable[[Prediction], Response]) -> Response | Awaitable[Response]:
         """At once on the event loop where the model is fast, else in turn."""
         if not self._inference.inline:
-            return self._answer_in_turn(sample, render)
+            return self._counted(asked, lambda: self._answer_in_turn(asked, sample, render))
+        decoded_ns = self._in_time(asked)
         try:
-            return render(self._inference.predict_now(sample))
+            prediction = self._inference.predict_now(sample)
         except (InputError, InferenceError) as error:
-            raise _http_error(error) from error
+            raise self._http_error(error) from error
+        return self._finish(asked, decoded_ns, prediction, render)
 
-    async def _answer_in_turn(self, sample: Sample, render: Callable[[Prediction], Response]) -> Response:
+    async def _answer_in_turn(self, asked: Asked, sample: Sample, render: Callable[[Prediction], Response]) -> Response:
+        decoded_ns = self._in_time(asked)
         try:
-            return render(await self._inference.predict(sample))
-        except QueueFullError as error:
-            raise HttpError(503, str(error), headers=(("Retry-After", str(self._inference.retry_after_s)),)) from error
-        except (InputError, InferenceError) as error:
-            raise _http_error(error) from error
+            prediction = await self._inference.predict(sample, (asked.due_ns - decoded_ns) / 1e9)
+        except (QueueFullError, DeadlineError, InputError, InferenceError) as error:
+            raise self._http_error(error) from error
+        return self._finish(asked, decoded_ns, prediction, render)
+
+    def _finish(self, asked: Asked, decoded_ns: int, prediction: Prediction, render: Callable[[Prediction], Response]) -> Response:
+        predicted_ns = self._in_time(asked)
+        response = render(prediction)
+        marks = (asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns())
+        self.times.record(marks, int(prediction.latency_us * 1000))
+        return response
+
+    async def _answer_rows(self, asked: Asked, samples: Samples) -> Response:
+        """One answer per sample; the queue's bound is checked with the first, the deadline with each."""
+        decoded_ns = turn_ns = self._in_time(asked)
+        predictions: list[Prediction] = []
+        try:
+            for index, sample in enumerate(samples):
+                remaining_s = (asked.due_ns - self._in_time(asked)) / 1e9
+                predictions.append(await self._inference.predict(sample, remaining_s, admitted=index > 0))
+                if time.perf_counter_ns() - turn_ns > _YIELD_NS:
+                    await asyncio.sleep(0)
+                    turn_ns = time.perf_counter_ns()
+        except (QueueFullError, DeadlineError, InputError, InferenceError) as error:
+            raise self._http_error(error) from error
+        predicted_ns = self._in_time(asked)
+        response = json_response([self._short(prediction) for prediction in predictions])
+        infer_ns = int(sum(prediction.latency_us for prediction in predictions) * 1000)
+        self.times.record((asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns()), infer_ns, len(predictions))
+        return response
+
+    async def _counted(self, asked: Asked, answer: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer, its failure counted."""
+        try:
+            return await answer()
+        except HttpError:
+            self.times.record_failure(time.perf_counter_ns() - asked.begun_ns)
+            raise
+
+    def _in_time(self, asked: Asked) -> int:
+        """The time now; raises `HttpError` 504 where that is after the deadline."""
+        now_ns = time.perf_counter_ns()
+        if now_ns > asked.due_ns:
+            self._inference.recorder.record_deadline_miss()
+            raise HttpError(504, "there was no answer before the request's deadline")
+        return now_ns
+
+    def _http_error(self, error: Exception) -> HttpError:
+        if isinstance(error, QueueFullError):
+            return HttpError(503, str(error), headers=(("Retry-After", str(self._inference.retry_after_s)),))
+        if isinstance(error, DeadlineError):
+            return HttpError(504, str(error))
+        return HttpError(400 if isinstance(error, InputError) else 500, str(error))
 
     def _plain(self, head: Head, body: Body) -> Body:
         """The body without `Content-Encoding`, still within the bound."""
-        encoding = head.headers.get("content-encoding", "identity").lower()
-        if encoding == "identity":
-            return body
-        if encoding not in {"gzip", "deflate"}:
-            raise HttpError(415, f"the content encoding {encoding[:30]!r} is not known; gzip and deflate are")
-        decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either header
-        try:
-            plain = decoder.decompress(bytes(body), self.max_body_bytes + 1)
-        except zlib.error as error:
-            raise HttpError(400, f"the {encoding} body is broken: {error}") from error
-        if len(plain) > self.max_body_bytes:
-            raise HttpError(413, f"the body unpacks to more than {self.max_body_bytes} bytes")
-        if not decoder.eof:
-            raise HttpError(400, f"the {encoding} body is cut short")
-        return plain
+        encoding = head.headers.get("content-encoding")
+        return body if encoding is None else unpack(encoding.lower(), body, self._max_body_bytes)
 
 
-def _http_error(error: Exception) -> HttpError:
-    return HttpError(400 if isinstance(error, InputError) else 500, str(error))
+def _always(response: Response) -> Answerer:
+    return lambda _head, _body: response

@@ -1,12 +1,14 @@
 """The one place in a worker where the engine is called: fast models on the event loop, slow ones in a thread of their own.
 
 A hop to a thread costs up to 0.2 ms, so a model of less than `INLINE_BELOW_US` answers on the loop.
-Slower ones get a queue with a bound: what is above it is refused at once, not late.
+Slower ones get a queue with a bound: what is above it is refused at once, not late, and who gives up
+(a deadline, a closed connection) leaves the queue.
 """
 
 import asyncio
 import concurrent.futures
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
 
 from edge_agent.engine.engine import Engine, Prediction, Sample
@@ -20,6 +22,23 @@ class QueueFullError(Exception):
     """More requests wait than the queue holds; try again later."""
 
 
+class DeadlineError(Exception):
+    """There was no answer in time."""
+
+
+class _Turn:
+    """A sample that waits for the engine, and who waits for its answer."""
+
+    def __init__(self, sample: Sample, answer: "asyncio.Future[Prediction]") -> None:
+        self.sample = sample
+        self.answer = answer
+
+    def expire(self) -> None:
+        """The deadline is here."""
+        if not self.answer.done():
+            self.answer.set_exception(DeadlineError("there was no answer before the request's deadline"))
+
+
 class Inference:
     """Engine, statistics and queue."""
 
@@ -27,9 +46,11 @@ class Inference:
         self.engine = engine
         self.recorder = recorder
         self.inline = latency_us < INLINE_BELOW_US
-        self.under_way = 0
-        self._queue_length = queue_length
+        self.queue_length = queue_length
         self._latency_s = latency_us / 1e6
+        self._waiting: deque[_Turn] = deque()
+        self._running: asyncio.Future[Prediction] | None = None
+        self._held = self._closed = False
         self._lock = asyncio.Lock()
         self._progress: asyncio.Future[None] | None = None
         self._thread = None if self.inline else concurrent.futures.ThreadPoolExecutor(1, "inference")
@@ -37,7 +58,17 @@ class Inference:
     @property
     def retry_after_s(self) -> int:
         """When a refused request may come again: the time the queue needs, in whole seconds."""
-        return max(1, round(self._latency_s * self._queue_length))
+        return max(1, round(self._latency_s * self.queue_length))
+
+    @property
+    def queue_depth(self) -> int:
+        """How many samples wait for the engine."""
+        return len(self._waiting)
+
+    @property
+    def under_way(self) -> int:
+        """How many samples wait or are with the engine."""
+        return len(self._waiting) + (self._running is not None)
 
     def predict_now(self, sample: Sample) -> Prediction:
         """Answer on the calling thread and count it.
@@ -54,37 +85,70 @@ class Inference:
         self.recorder.record(prediction)
         return prediction
 
-    async def predict(self, sample: Sample) -> Prediction:
+    async def predict(self, sample: Sample, timeout_s: float | None = None, *, admitted: bool = False) -> Prediction:
         """Answer in turn, and count it; raises as `predict_now`.
+
+        `admitted` is for further samples of a request that was let in: the bound was checked with its first.
 
         Raises:
             QueueFullError: too many wait already.
+            DeadlineError: `timeout_s` went by; an inference under way is counted all the same.
         """
         if self._thread is None:
             return self.predict_now(sample)
-        if self.under_way > self._queue_length:
+        if self.under_way > self.queue_length and not admitted:
             self.recorder.record_drop()
             raise QueueFullError(f"{self.under_way} requests are under way, more are not taken")
-        self.under_way += 1
+        return await self._take_turn(sample, timeout_s)
+
+    async def _take_turn(self, sample: Sample, timeout_s: float | None) -> Prediction:
+        loop = asyncio.get_running_loop()
+        turn = _Turn(sample, loop.create_future())
+        alarm = None if timeout_s is None else loop.call_later(timeout_s, turn.expire)
+        self._waiting.append(turn)
+        self._begin_next()
         try:
-            async with self._lock:
-                prediction = await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.predict, sample)
-        except InferenceError:
-            self.recorder.record_error()
+            return await turn.answer
+        except DeadlineError:
+            self.recorder.record_deadline_miss()
             raise
         finally:
-            self.under_way -= 1
-            self._tell_progress()
-        self.recorder.record(prediction)
-        return prediction
+            if alarm is not None:
+                alarm.cancel()
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(turn)
 
-    def _tell_progress(self) -> None:
+    def _begin_next(self) -> None:
+        if self._running is not None or self._held or self._closed or not self._waiting:
+            return
+        turn = self._waiting.popleft()
+        self._running = asyncio.get_running_loop().run_in_executor(self._thread, self.engine.predict, turn.sample)
+        self._running.add_done_callback(lambda done: self._finish(turn, done))
+
+    def _finish(self, turn: _Turn, done: "asyncio.Future[Prediction]") -> None:
+        self._running = None
+        if not done.cancelled():
+            self._deliver(turn, done)
         if self._progress is not None and not self._progress.done():
             self._progress.set_result(None)
+        self._begin_next()
+
+    def _deliver(self, turn: _Turn, done: "asyncio.Future[Prediction]") -> None:
+        error = done.exception()
+        if error is None:
+            self.recorder.record(done.result())
+        elif isinstance(error, InferenceError):
+            self.recorder.record_error()
+        if turn.answer.done():  # who asked has given up
+            return
+        if error is None:
+            turn.answer.set_result(done.result())
+        else:
+            turn.answer.set_exception(error)
 
     async def settle(self) -> None:
-        """Return when the next inference is done, at once where none is under way: the sign that work gets done."""
-        if not self.under_way:
+        """Return when the inference under way is done, at once where there is none: the sign that work gets done."""
+        if self._running is None:
             return
         if self._progress is None or self._progress.done():
             self._progress = asyncio.get_running_loop().create_future()
@@ -94,10 +158,18 @@ class Inference:
     async def exclusive(self) -> AsyncIterator[Engine]:
         """The engine for as long as the block, with no other inference beside."""
         async with self._lock:
-            yield self.engine
+            self._held = True
+            try:
+                while self._running is not None:
+                    await asyncio.wait([self._running])
+                yield self.engine
+            finally:
+                self._held = False
+                self._begin_next()
 
     def close(self) -> None:
         """End the thread and give the engine's memory back."""
+        self._closed = True
         if self._thread is not None:
             self._thread.shutdown(wait=True)
         self.engine.close()

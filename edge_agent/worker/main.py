@@ -73,9 +73,10 @@ class Worker:
     async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
         """Serve until told to end, or until the supervisor is gone."""
         request, manifest = self._request, self._opened.package.manifest
-        service = Service(self._inference, manifest, request.variant, request.max_body_bytes)
+        service = Service(self._inference, manifest, request.variant, request.max_body_bytes, request.deadline_s)
         try:
-            self._listeners = await open_listeners([socket.socket(fileno=descriptor) for descriptor in request.sockets], service)
+            sockets = [socket.socket(fileno=descriptor) for descriptor in request.sockets]
+            self._listeners = await open_listeners(sockets, service, request.access)
         except (ListenerError, OSError) as error:
             self.send(Failed(FailureReason.INTERNAL, str(error)))
             await self._close()

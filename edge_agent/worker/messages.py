@@ -19,13 +19,21 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type",
     """Root of all lines."""
 
 
+class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may ask over TCP: the SHA-256 of the token, and the files of TLS. Empty: anyone, on loopback only."""
+
+    token_sha256: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+
+
 class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line: everything a worker needs.
 
     `package_folder` holds the installed version `digest`; the worker checks it once more.
     `sockets` are inherited descriptors of listening sockets. Relative paths in the application are
     taken from `data_folder`. `window_s` is the length of a window, `drain_s` how long requests
-    under way may take after `drain`.
+    under way may take after `drain`, `deadline_s` how long an HTTP request may wait for its answer.
     """
 
     package_folder: str
@@ -40,6 +48,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     drain_s: float = 2.0
     max_body_bytes: int = 64 << 20
     queue_length: int = 32
+    deadline_s: float = 30.0
+    access: Access = Access()
 
 
 # to the worker

@@ -1,13 +1,24 @@
 """Counts what a model does, window by window, for a few microseconds per inference."""
 
 import bisect
+from typing import NamedTuple
 
 from contract.codec import utc_now
 from contract.messages import Drift
 from contract.reference import Reference, measure_drift
-from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
+from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram, merge
 from edge_agent.engine.engine import Prediction
 from edge_agent.worker.messages import WindowStats
+
+
+class Totals(NamedTuple):
+    """What happened since the start, over all windows. `classes` are in the order of the labels."""
+
+    latency_us: Histogram
+    classes: list[int]
+    errors: int
+    dropped: int
+    deadline_misses: int
 
 
 class WindowRecorder:
@@ -18,6 +29,7 @@ class WindowRecorder:
         self._labels = labels
         self._reference = reference
         self._index = -1
+        self._before = Totals(Histogram.empty(LATENCY_BOUNDS_US), [0] * len(labels), 0, 0, 0)
         self._begin(now_s)
 
     def _begin(self, now_s: float) -> None:
@@ -55,10 +67,22 @@ class WindowRecorder:
         """End the window and begin the next; None if nothing happened in it."""
         count = self._latency.count
         stats = None
-        if count or self._errors or self._dropped:
+        if count or self._errors or self._dropped or self._missed:
             stats = self._stats(count, now_s)
+        self._before = self.totals()
         self._begin(now_s)
         return stats
+
+    def totals(self) -> Totals:
+        """All windows so far, with the one under way."""
+        before = self._before
+        return Totals(
+            merge(before.latency_us, self._latency),
+            [a + b for a, b in zip(before.classes, self._classes, strict=True)],
+            before.errors + self._errors,
+            before.dropped + self._dropped,
+            before.deadline_misses + self._missed,
+        )
 
     def _stats(self, count: int, now_s: float) -> WindowStats:
         classes = {label: number for label, number in zip(self._labels, self._classes, strict=True) if number}

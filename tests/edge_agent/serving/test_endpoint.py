@@ -15,7 +15,7 @@ from PIL import Image
 
 from contract.package import Package
 from contract.signing import PrivateKey
-from edge_agent.serving.listeners import BODIES_AT_ONCE, MAX_CONNECTIONS, ListenerError, is_tcp_loopback
+from edge_agent.serving.traffic import BODIES_AT_ONCE, MAX_CONNECTIONS
 from tests.edge_agent.serving.serving_thread import SLOW_US, serving
 from tests.simulators.packages import make_frames, make_package
 
@@ -133,7 +133,26 @@ def test_an_unknown_output_is_refused(port: int) -> None:
         (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1_0\r\n\r\n", 400),
-        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 411),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1, 1\r\n\r\nx", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: +1\r\n\r\nx", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\nx\r\n0\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 17 + b"\r\n", 400),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", 413),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"e" * 300, 400),
+        (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n", 400),
+        (b"GET /v2\tx HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v2 HTTP/1.1\r\nHost:\r\n\r\n", 421),
         (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n", 413),
         (b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
         (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 80 + b"\r\n", 431),
@@ -252,8 +271,3 @@ def test_a_unix_socket_is_served_without_a_host_check(package: Package, tmp_path
             client.connect(path)
             client.sendall(b"GET /v2 HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
-
-
-def test_an_address_beyond_loopback_is_refused() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as listening, pytest.raises(ListenerError, match="needs a token and TLS"):
-        is_tcp_loopback(listening)

@@ -1,0 +1,73 @@
+"""What came and went over HTTP, counted since the start of the worker."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from edge_agent.serving.http_messages import Head, HttpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_agent.serving.connection import Connection
+
+MAX_CONNECTIONS = 256
+SMALL_BODY_BYTES = 64 * 1024
+BODIES_AT_ONCE = 4
+RETRY_SOON = (("Retry-After", "1"),)
+
+
+class Traffic:
+    """Open connections and answers by HTTP code, with the bounds of both."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        """`max_body_bytes` of one body; of all that are received at once, four times that."""
+        self.max_body_bytes = max_body_bytes
+        self.connections: set[Connection] = set()
+        self.answers: Counter[int] = Counter()
+
+    @property
+    def body_bytes(self) -> int:
+        """Memory of the bodies that are being received."""
+        return sum(connection.body_bytes for connection in self.connections)
+
+
+class TrafficDoor:
+    """The door of one listening socket: who comes in by it is checked by `let_in`, and counted."""
+
+    def __init__(self, traffic: Traffic, let_in: "Callable[[Head], None]") -> None:
+        self.max_body_bytes = traffic.max_body_bytes
+        self._traffic = traffic
+        self._let_in = let_in
+        self._answers = traffic.answers
+        self.draining = False
+        self.on_empty: Callable[[], None] = lambda: None
+
+    def opened(self, connection: "Connection") -> None:
+        """A connection is there."""
+        connection.draining = self.draining
+        self._traffic.connections.add(connection)
+
+    def closed(self, connection: "Connection") -> None:
+        """A connection is gone."""
+        self._traffic.connections.discard(connection)
+        if not self._traffic.connections:
+            self.on_empty()
+
+    def answered(self, state: int) -> None:
+        """Count an answer."""
+        self._answers[state] += 1
+
+    def check(self, head: Head) -> None:
+        """See `connection.Door`."""
+        self._let_in(head)
+        if head.content_length > self.max_body_bytes:
+            raise HttpError(413, f"the body has {head.content_length} bytes, at most {self.max_body_bytes} are taken", close=True)
+        if len(self._traffic.connections) > MAX_CONNECTIONS:
+            raise HttpError(503, f"more than {MAX_CONNECTIONS} connections are open", close=True, headers=RETRY_SOON)
+
+    def admit(self, held_bytes: int, wanted_bytes: int) -> None:
+        """See `connection.Door`."""
+        if wanted_bytes <= SMALL_BODY_BYTES:
+            return
+        if self._traffic.body_bytes - held_bytes + wanted_bytes > BODIES_AT_ONCE * self.max_body_bytes:
+            raise HttpError(503, "too many large bodies are being received", close=True, headers=RETRY_SOON)
