@@ -5,8 +5,7 @@ from functools import partial
 
 import msgspec
 import pytest
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import select, update
 
 from contract.codec import decode, utc_now
 from contract.messages import Desired, Drift, Reported, ReportedSlot, UpdateEvent, UpdateReport, VersionRef, Window
@@ -411,12 +410,14 @@ def test_after_a_start_running_rollouts_rest_until_the_devices_that_were_online_
     clock.now += HEARING_S
     assert go_on()
     clock.now -= HEARING_S - 1
-    everywhere.write(
-        lambda connection: connection.execute(upsert(schema.presence).values(device="pi-1", presence="online", last_seen_at=clock()))
-    )
+    everywhere.write(_speak, "pi-1", clock())
     assert go_on()
     asyncio.run(conduct_once(*parts))
     assert everywhere.exposed(rollout) == list(DEVICES)
+
+
+def _speak(connection, device, now):
+    connection.execute(update(schema.presence).where(schema.presence.c.device == device).values(last_seen_at=now))
 
 
 def test_a_restore_that_one_device_shows_pauses_what_runs_once(everywhere, clock):
