@@ -33,6 +33,12 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     threads: Annotated[int, msgspec.Meta(ge=1, le=64, description="threads of one inference")] = 1
     hardware_class: Annotated[str, msgspec.Meta(max_length=80, description="group of like devices; empty: found out")] = ""
     outbox_max_bytes: Annotated[int, msgspec.Meta(ge=65536, description="bytes that may wait for the server")] = 16 << 20
+    inference_deadline_ms: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, le=600_000, description="a worker that stands still for so long is replaced; 0: ten inferences, at least 120 ms"
+        ),
+    ] = 0.0
     disk_reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes an update must leave free")] = 64 << 20
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600, description="MQTT keep-alive in seconds")] = 30
     download_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give a download up after so long without a byte")] = 3600.0

@@ -135,6 +135,7 @@ class Supervisor:
         listening = Listening(port, unix_path, self._settings.http_host, self._access)
         self._listening[name] = listening
         runner = SlotRunner(name, self._tools, self._journal, self, listening)
+        runner.keeper.settings = runner.keeper.settings._replace(inference_deadline_ms=self._settings.inference_deadline_ms)
         self._runners[name] = runner
         self._begin(runner.run(), f"slot-{name}")
         return runner

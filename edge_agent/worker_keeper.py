@@ -14,15 +14,22 @@ from typing import NamedTuple
 
 from contract.application import Application
 from contract.states import FailureReason
+from edge_agent.hang_watch import LOOK_S, HangWatch, deadline_of, look_at
 from edge_agent.update.records import Installed
-from edge_agent.worker.messages import Access, FromWorker, WorkerRequest
+from edge_agent.worker.messages import Access, FromWorker, Pong, WorkerRequest
 from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
 
 READY_TIMEOUT_S = 60.0
-PING_EVERY_S, PING_TIMEOUT_S = 2.0, 10.0
+LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 2 * LOOK_S, 1.0
+"""How often the progress of a worker is looked at: while it works, and (growing towards it) while it has nothing to do."""
+PING_TIMEOUT_S = 3600.0
+"""The hang watch decides long before; this only ends the question."""
 DRAIN_S = 5.0
 CRASH_MEMORY_S = 600.0
-RESTART_LAST_S = 30.0
+SHORT_LIFE_S, SHORT_LIFE_STARTS = 2.0, 10.0
+"""A worker that lived for less, or for less than ten times what its start took, had a short life; two of them in a row
+are no reason to wait, more are: starting again and again costs more than it serves."""
+RESTART_FIRST_S, RESTART_LAST_S = 0.5, 30.0
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +60,7 @@ class KeeperSettings(NamedTuple):
     threads: int = 1
     access: Access = Access()
     deadline_s: float = 30.0
+    inference_deadline_ms: float = 0.0  # 0: found out from the model's latency
     window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
 
 
@@ -71,7 +79,14 @@ class WorkerKeeper:
         self._guard: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
         self._crashes: deque[tuple[float, Installed]] = deque()
-        self.completed = 0
+        self._completed_before = 0
+        self._short_lives = 0
+        self._start_took_s = self._ready_s = 0.0
+
+    @property
+    def completed(self) -> int:
+        """Inferences of this slot since the agent's start, as far as is known without asking."""
+        return self._completed_before + (self._worker.completed if self._worker is not None else 0)
 
     @property
     def serving(self) -> Serving | None:
@@ -101,7 +116,8 @@ class WorkerKeeper:
         """
         worker = await self._start(serving)
         before, guard = self._worker, self._guard
-        self._worker, self._serving = worker, serving
+        self._take_on(worker)
+        self._serving = serving
         self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
         if guard is not None:
             guard.cancel()
@@ -116,6 +132,7 @@ class WorkerKeeper:
         try:
             await self.serve(serving)
         except StartError as error:
+            self._short_lives += 1
             self._note_crash(serving, f"does not start: {error.detail}")
             self._guard = asyncio.create_task(self._restart(serving), name=f"restart-{self.settings.slot}")
 
@@ -150,6 +167,7 @@ class WorkerKeeper:
             data_folder=str(self.settings.data_folder),
             window_s=self.settings.window_s,
         )
+        begun_s = time.monotonic()
         try:
             worker = await start_worker(request, lambda message: self._on_message(serving, message))
         except OSError as error:
@@ -164,6 +182,7 @@ class WorkerKeeper:
         except BaseException:
             worker.kill()
             raise
+        self._start_took_s = time.monotonic() - begun_s
         return worker
 
     async def _watch(self, worker: WorkerProcess, serving: Serving) -> None:
@@ -175,36 +194,68 @@ class WorkerKeeper:
             end.cancel()
         worker.kill()
         await worker.wait()
+        self._count_life()
         self._note_crash(serving, cause)
         await self._restart(serving)
 
     async def _wait_for_trouble(self, worker: WorkerProcess, end: "asyncio.Future[int]") -> str:
+        """Look at what it completes; ask only where nothing was completed since the last look."""
+        pause_s, seen = LOOK_EVERY_S, -1
         while True:
-            await asyncio.wait([end], timeout=PING_EVERY_S)
+            await asyncio.wait([end], timeout=pause_s)
+            cause, completed = "", worker.completed
+            if not end.done() and completed == seen:
+                cause = await self._ask(worker, end)
+                pause_s = min(IDLE_LOOK_EVERY_S, 2 * pause_s)
+            else:
+                pause_s = LOOK_EVERY_S
+            seen = completed
             if end.done():
                 said = worker.failed
                 return said.detail if said else f"ended with {_describe(end.result())}"
-            try:
-                self.completed = (await worker.ping(PING_TIMEOUT_S)).completed
-            except WorkerError as error:
-                if worker.returncode is None:
-                    return f"hangs: {error}"
+            if cause:
+                return cause
+
+    async def _ask(self, worker: WorkerProcess, end: "asyncio.Future[int]") -> str:
+        """Ping it; returns why it hangs, "" where it answered or ended."""
+        asked = look_at(worker.pid, worker.begun_ns)
+        if asked is None:
+            return ""
+        watch = HangWatch(deadline_of(worker.latency_us, self.settings.inference_deadline_ms), asked)
+        ping = asyncio.create_task(worker.ping(PING_TIMEOUT_S), name=f"ping-{worker.pid}")
+        try:
+            while not ping.done() and not end.done():
+                await asyncio.wait((ping, end), timeout=watch.step_s, return_when=asyncio.FIRST_COMPLETED)
+                look = None if ping.done() else look_at(worker.pid, worker.begun_ns)
+                if look is not None and (cause := watch.judge(look)):
+                    return cause
+        finally:
+            ping.cancel()
+        return await _fault_of(ping, worker)
 
     async def _restart(self, serving: Serving) -> None:
-        """Until it is ready: at once, then after growing waits."""
-        tries = self.crashes(serving.installed)
+        """Until it is ready: at once, and after growing waits where it ends again and again."""
         while True:
-            if tries > 1:
-                await asyncio.sleep(min(RESTART_LAST_S, 0.25 * 2.0 ** min(tries, 10)))
+            if self._short_lives > 2:  # noqa: PLR2004  (two are no reason to wait)
+                await asyncio.sleep(min(RESTART_LAST_S, RESTART_FIRST_S * 2.0 ** min(self._short_lives - 3, 10)))
             try:
                 worker = await self._start(serving)
             except StartError as error:
-                tries += 1
+                self._short_lives += 1
                 self._note_crash(serving, f"does not start: {error.detail}")
                 continue
-            self._worker = worker
+            self._take_on(worker)
             self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
             return
+
+    def _count_life(self) -> None:
+        lived_s = time.monotonic() - self._ready_s
+        self._short_lives = self._short_lives + 1 if lived_s < max(SHORT_LIFE_S, SHORT_LIFE_STARTS * self._start_took_s) else 0
+
+    def _take_on(self, worker: WorkerProcess) -> None:
+        self._ready_s = time.monotonic()
+        self._completed_before = self.completed
+        self._worker = worker
 
     def _note_crash(self, serving: Serving, cause: str) -> None:
         now = time.monotonic()
@@ -215,6 +266,18 @@ class WorkerKeeper:
         text = f"the worker of {model.model} {model.version} {cause}"
         log.warning("Slot %s: %s", self.settings.slot, text)
         self._on_crash(text)
+
+
+async def _fault_of(ping: "asyncio.Task[Pong]", worker: WorkerProcess) -> str:
+    """What was wrong with its answer; empty where the ping was answered or the worker ended."""
+    try:
+        await ping
+    except WorkerError as error:
+        return f"hangs: {error}" if worker.returncode is None else ""
+    except asyncio.CancelledError:
+        if not ping.cancelled():
+            raise
+    return ""
 
 
 def _describe(code: int) -> str:

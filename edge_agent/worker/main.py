@@ -46,6 +46,7 @@ from edge_agent.worker.messages import (
     encode_line,
 )
 from edge_agent.worker.opening import OpenedModel, open_model
+from edge_agent.worker.progress import open_inherited
 from edge_agent.worker.windows import WindowRecorder
 
 log = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ async def _run(channel_descriptor: int, begun_s: float) -> int:
     try:
         request = decode_request(line)
         opened = open_model(request)
+        if (page := open_inherited()) is not None:
+            page.watch(opened.engine)
         worker = Worker(request, opened, channel)
     except (ContractError, EngineError, OSError, KeyError) as error:
         channel.write(encode_line(_failure(error)))

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from contract.errors import ContractError
+from edge_agent.worker import progress
 from edge_agent.worker.child_processes import child_command, child_environment
 from edge_agent.worker.messages import (
     LINE_MAX_BYTES,
@@ -50,8 +51,15 @@ class WorkerProcess:
     Messages that nobody waits for (windows, rules, a source's end) go to `on_message`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, on_message: Callable[[FromWorker], None]) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        on_message: Callable[[FromWorker], None],
+        page: progress.ProgressPage | None = None,
+    ) -> None:
         self._process = process
+        self._page = page
+        self._completed = 0
         self._on_message = on_message
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Pong | Probed]] = {}
@@ -73,6 +81,23 @@ class WorkerProcess:
     def returncode(self) -> int | None:
         """Exit status, negative after a signal; None while it runs."""
         return self._process.returncode
+
+    @property
+    def completed(self) -> int:
+        """Inferences since its start, as far as is known without asking."""
+        if self._page is not None:
+            self._completed = max(self._completed, self._page.completed)
+        return self._completed
+
+    @property
+    def begun_ns(self) -> int:
+        """When the inference under way began (`time.monotonic_ns`); 0 where there is none or it is not known."""
+        return self._page.begun_ns if self._page is not None else 0
+
+    @property
+    def latency_us(self) -> float:
+        """What one undisturbed inference takes, as measured before it was ready; 0 before that."""
+        return self._ready.result().latency_us if self._ready.done() and self._ready.exception() is None else 0.0
 
     @property
     def failed(self) -> Failed | None:
@@ -99,6 +124,7 @@ class WorkerProcess:
         answer = await self._ask(Ping(next(self._ids)), timeout_s)
         if not isinstance(answer, Pong):
             raise WorkerError("the worker answered a ping with something else")
+        self._completed = max(self._completed, answer.completed)
         return answer
 
     async def probe(self, timeout_s: float) -> Probed:
@@ -131,7 +157,14 @@ class WorkerProcess:
         """Wait for its end; every message it sent was delivered before this returns. Gives the exit status."""
         code = await self._process.wait()
         await asyncio.gather(*self._readers, return_exceptions=True)
+        self._close_page()
         return code
+
+    def _close_page(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:
+            self._completed = max(self._completed, page.completed)
+            page.close()
 
     async def _end(self, timeout_s: float) -> None:
         try:
@@ -219,16 +252,31 @@ async def start_worker(request: WorkerRequest, on_message: Callable[[FromWorker]
     """
     for descriptor in request.sockets:
         os.fstat(descriptor)
-    process = await asyncio.create_subprocess_exec(
+    made = progress.make_page()
+    page, descriptor = made if made is not None else (None, -1)
+    try:
+        process = await _spawn(request, descriptor)
+    except BaseException:
+        if page is not None:
+            page.close()
+        raise
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+    worker = WorkerProcess(process, on_message, page)
+    if process.stdin is not None:
+        process.stdin.write(encode_line(request))
+    return worker
+
+
+async def _spawn(request: WorkerRequest, page: int) -> asyncio.subprocess.Process:
+    inherited = (*request.sockets, *([page] if page >= 0 else []))
+    return await asyncio.create_subprocess_exec(
         *child_command("worker"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=child_environment(),
-        pass_fds=request.sockets,
+        env={**child_environment(), **progress.environment_for(page)},
+        pass_fds=inherited,
         limit=LINE_MAX_BYTES,
     )
-    worker = WorkerProcess(process, on_message)
-    if process.stdin is not None:
-        process.stdin.write(encode_line(request))
-    return worker

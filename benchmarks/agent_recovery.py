@@ -1,0 +1,118 @@
+"""How long inference is away when the worker is killed or hangs, and how many requests are lost.
+
+A client asks a real agent at a steady pace, one request at a time; the worker gets SIGKILL, or SIGSTOP
+(a hang: the process lives and does nothing). The gap is from the signal to the first answer after it.
+Run: `python benchmarks/agent_recovery.py [TIMES]`
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.endpoint_latency import Client, binary_request
+from benchmarks.report import print_rows, say_machine
+from benchmarks.running_agent import RunningAgent, prepare_home, running_agent
+from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample
+
+FRAMES_PER_S = 100
+SETTLE_S = 3.0
+PATIENCE_S = 15.0
+
+
+class Outcome(NamedTuple):
+    """One fault: seconds without an answer and lost requests."""
+
+    gap_s: float
+    lost: int
+
+
+class SteadyClient(threading.Thread):
+    """Asks `FRAMES_PER_S` times a second; a broken connection loses its request and is opened anew."""
+
+    def __init__(self, port: int, request: bytes) -> None:
+        super().__init__(daemon=True)
+        self._port, self._request = port, request
+        self.answered_s: list[float] = []
+        self.lost_s: list[float] = []
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Until `end`."""
+        client: Client | None = None
+        due_s = time.perf_counter()
+        while not self._ended.is_set():
+            due_s = max(due_s + 1 / FRAMES_PER_S, time.perf_counter())
+            time.sleep(max(0.0, due_s - time.perf_counter()))
+            try:
+                client = client or Client(self._port, self._request)
+                client.ask()
+            except (OSError, ValueError, RuntimeError):  # ValueError: the answer was cut short
+                self.lost_s.append(time.perf_counter())
+                client = None
+            else:
+                self.answered_s.append(time.perf_counter())
+
+    def end(self) -> None:
+        """Stop asking."""
+        self._ended.set()
+        self.join()
+
+
+def cause(agent: RunningAgent, client: SteadyClient, number: int) -> Outcome:
+    """Send one signal to the worker and wait for the first answer of the next one."""
+    worker, lost_before = agent.worker(), len(client.lost_s)
+    begun_s = time.perf_counter()
+    os.kill(worker.pid, number)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (worker.pid != _pid(agent) and client.answered_s[-1] > begun_s and len(client.lost_s) > lost_before):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.005)
+    first_s = min(moment for moment in client.answered_s if moment > (client.lost_s[-1] if client.lost_s else begun_s))
+    time.sleep(SETTLE_S)
+    return Outcome(first_s - begun_s, len(client.lost_s) - lost_before)
+
+
+def _pid(agent: RunningAgent) -> int:
+    return agent.worker().pid
+
+
+def measure(times: int) -> dict[str, list[Outcome]]:
+    """Every fault `times` times, in turn."""
+    sample = {"frame": np.ascontiguousarray(make_sample("cnn")["frame"][:SIDE, :SIDE])}
+    found: dict[str, list[Outcome]] = {"SIGKILL (crash)": [], "SIGSTOP (hang)": []}
+    with tempfile.TemporaryDirectory() as folder:
+        home = prepare_home(Path(folder) / "home", make_package(Path(folder) / "cnn", "cnn"), VARIANT)
+        with running_agent(home) as agent:
+            client = SteadyClient(agent.port, binary_request("cnn", sample))
+            client.start()
+            agent.worker()
+            time.sleep(SETTLE_S)
+            for _ in range(times):
+                for name, number in (("SIGKILL (crash)", signal.SIGKILL), ("SIGSTOP (hang)", signal.SIGSTOP)):
+                    found[name].append(cause(agent, client, number))
+            client.end()
+    return found
+
+
+def main(times: int) -> None:
+    """Print one table."""
+    say_machine(f"one request at a time, {FRAMES_PER_S} a second, each fault {times} times; the claim: below 0.5 s, 1 request lost")
+    rows = [
+        (name, *(f"{np.quantile([one.gap_s for one in outcomes], share):.3f}" for share in (0, 0.5, 1)), str(max(o.lost for o in outcomes)))
+        for name, outcomes in measure(times).items()
+    ]
+    print_rows("worker crash and hang", ("fault", "least gap s", "median gap s", "longest gap s", "most lost"), rows)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
