@@ -1,0 +1,57 @@
+"""What is delivered beside the code: units, broker configuration, bundle specs."""
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from contract.topics import FROM_DEVICE, PREFIX, TO_DEVICE
+
+PACKAGING = Path(__file__).resolve().parent.parent / "packaging"
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in (PACKAGING / "systemd").glob("*.service")))
+def test_systemd_accepts_the_unit(unit: str) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not on this machine")
+    answer = subprocess.run(["systemd-analyze", "verify", PACKAGING / "systemd" / unit], capture_output=True, text=True, check=False)
+    ours = [line for line in answer.stderr.splitlines() if unit in line]
+    assert answer.returncode == 0, answer.stderr
+    assert not ours
+
+
+@pytest.mark.parametrize("unit", ["eyelet-agent.service", "eyelet-fleet.service"])
+def test_a_unit_starts_a_command_that_exists(unit: str) -> None:
+    text = (PACKAGING / "systemd" / unit).read_text()
+    program, verb = re.search(r"ExecStart=/usr/bin/env (\S+) (\S+)", text).groups()
+    answer = subprocess.run([program, verb, "--help"], capture_output=True, text=True, check=False, env=_path())
+    assert answer.returncode == 0, answer.stderr
+    for option in re.findall(r" (--[a-z-]+)", text):
+        assert option in answer.stdout
+
+
+def _path() -> dict[str, str]:
+    import os
+    import sys
+
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def test_the_brokers_access_rules_are_those_of_the_contract() -> None:
+    lines = (PACKAGING / "mosquitto" / "access.acl").read_text().splitlines()
+    rules = {line for line in lines if line.startswith("pattern ")}
+    expected = {f"pattern read {PREFIX}/+/%u/{channel.value}" for channel in TO_DEVICE}
+    expected |= {f"pattern write {PREFIX}/+/%u/{channel.value}" for channel in FROM_DEVICE}
+    assert rules == expected
+    assert f"topic readwrite {PREFIX}/#" in lines
+
+
+@pytest.mark.parametrize("spec", sorted(path.name for path in (PACKAGING / "pyinstaller").iterdir() if path.suffix in {".spec", ".py"}))
+def test_a_bundle_spec_is_python_and_names_files_that_exist(spec: str) -> None:
+    text = (PACKAGING / "pyinstaller" / spec).read_text()
+    ast.parse(text)
+    for name in re.findall(r'"(\w+_entry\.py)"', text):
+        assert (PACKAGING / "pyinstaller" / name).is_file()
