@@ -106,10 +106,18 @@ class FleetDesk:
             return False
         self.refusal = ""
         if verified.document.revision > seen:
-            keep_desired(self._desired_path, verified)
-            self._memory.see_revision(verified.document.revision)
+            self._keep(verified)
         self._pass_on(verified)
         return True
+
+    def _keep(self, verified: VerifiedDesired) -> None:
+        """Only what is kept counts as seen; else the server would not send it again after a restart."""
+        try:
+            keep_desired(self._desired_path, verified)
+        except OSError as error:
+            log.warning("Revision %d can not be kept on this disk: %s", verified.document.revision, error)
+        else:
+            self._memory.see_revision(verified.document.revision)
 
     def _refuse(self, reason: str) -> None:
         log.warning("%s", reason)

@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from contract.codec import encode
-from contract.files import read_bounded, write_atomic
+from edge_agent.update.disk import REAL_DISK, Disk, replace_content
 
 SMALL_FILE_MAX_BYTES = 4 << 20
 T = TypeVar("T")
@@ -132,10 +132,10 @@ def find_home(folder: Path) -> Home:
     return home
 
 
-def load_document(path: Path, kind: type[T]) -> T | None:
+def load_document(path: Path, kind: type[T], disk: Disk = REAL_DISK) -> T | None:
     """A small file of the agent's own; None where it is missing or damaged (which is logged)."""
     try:
-        return msgspec.json.decode(read_bounded(path, SMALL_FILE_MAX_BYTES), type=kind)
+        return msgspec.json.decode(_read_patiently(path, disk), type=kind)
     except FileNotFoundError:
         return None
     except Exception as error:  # noqa: BLE001  (a damaged small file must not keep the agent from starting)
@@ -143,6 +143,18 @@ def load_document(path: Path, kind: type[T]) -> T | None:
         return None
 
 
-def save_document(path: Path, document: object, mode: int = 0o644) -> None:
+def save_document(path: Path, document: object, disk: Disk = REAL_DISK) -> None:
     """Replace a small file, all or nothing."""
-    write_atomic(path, encode(document) + b"\n", mode)
+    disk.make_folder(path.parent)
+    replace_content(disk, path, encode(document) + b"\n")
+
+
+def _read_patiently(path: Path, disk: Disk) -> bytes:
+    """A disk that fails to read once may read the next time; giving up would mean that the file counts as lost."""
+    try:
+        return disk.read(path, SMALL_FILE_MAX_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        log.warning("%s could not be read and is tried again: %s", path.name, error)
+    return disk.read(path, SMALL_FILE_MAX_BYTES)

@@ -1,11 +1,15 @@
 """What the agent must not forget between two starts: small numbers that only rise."""
 
+import logging
 import time
 from pathlib import Path
 
 import msgspec
 
 from edge_agent.home import load_document, save_document
+from edge_agent.update.disk import REAL_DISK, Disk
+
+log = logging.getLogger(__name__)
 
 
 class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,11 +22,16 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Memory:
-    """`Remembered`, written through on each change. One writer."""
+    """`Remembered`, written through on each change. One writer.
 
-    def __init__(self, path: Path) -> None:
+    A full or broken disk keeps no agent from starting and serving: what could not be written holds
+    for this process, and goes to the disk with the next change.
+    """
+
+    def __init__(self, path: Path, disk: Disk = REAL_DISK) -> None:
         self._path = path
-        self._value = load_document(path, Remembered) or Remembered()
+        self._disk = disk
+        self._value = load_document(path, Remembered, disk) or Remembered()
 
     @property
     def revision_seen(self) -> int:
@@ -46,10 +55,15 @@ class Memory:
             self._change(revision_seen=revision)
 
     def raise_min_version(self, model: str, stated: int) -> int:
-        """The least version of a model that may be activated: the highest that its owner ever stated."""
+        """The least version of a model that may be activated: the highest that its owner ever stated.
+
+        Raises:
+            OSError: it could not be written, so the update that told it must not go on.
+        """
         known = self._value.min_versions.get(model, 1)
         if stated > known:
-            self._change(min_versions={**self._value.min_versions, model: stated})
+            self._value = msgspec.structs.replace(self._value, min_versions={**self._value.min_versions, model: stated})
+            self._save()
         return max(known, stated)
 
     def keep_acceptance(self, model: str, digests: tuple[str, ...]) -> None:
@@ -58,6 +72,11 @@ class Memory:
             self._change(acceptance={**self._value.acceptance, model: digests})
 
     def _change(self, **fields: object) -> None:
-        value = msgspec.structs.replace(self._value, **fields)
-        save_document(self._path, value)
-        self._value = value
+        self._value = msgspec.structs.replace(self._value, **fields)
+        try:
+            self._save()
+        except OSError as error:
+            log.warning("%s could not be written: %s", self._path.name, error)
+
+    def _save(self) -> None:
+        save_document(self._path, self._value, self._disk)

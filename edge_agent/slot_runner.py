@@ -1,6 +1,7 @@
 """One slot at work: performs what the update machine decides, and says what the slot is."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class SlotRunner:
         settings = KeeperSettings(
             name, listening.descriptors, tools.home.folder, own.threads, access=listening.access, deadline_s=own.http_deadline_s
         )
-        self.keeper = WorkerKeeper(settings, self._heard, self._worker_ended)
+        self.keeper: WorkerKeeper = tools.machinery.make_keeper(settings, self._heard, self._worker_ended)
         self.state = Slot()
         self._work = UpdateWork(tools, self)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -153,6 +154,7 @@ class SlotRunner:
         update = action.update
         self._journal_trouble = ""
         try:
+            self._tools.store.quarantine.save()  # first what failed: this record may be the last that knows of it
             self._journal.append(self.name, "result" if update.is_final else "intent", update)
         except OSError as error:
             self._journal_trouble = f"the journal can not be written: {error}"
@@ -180,7 +182,6 @@ class SlotRunner:
         state = update.state
         try:
             succeeded = await asyncio.wait_for(self._work.do(update), machine.deadline_s(update))
-            self._journal.append(self.name, "result", update)
         except StepFailedError as error:
             return Failed(state, error.reason, error.detail)
         except asyncio.TimeoutError:
@@ -190,6 +191,8 @@ class SlotRunner:
         except Exception as error:
             log.exception("Slot %s: the work of %s failed unexpectedly", self.name, state.value)
             return Failed(state, FailureReason.INTERNAL, f"{type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):  # the work is done all the same; the next intent tells whether the journal works
+            self._journal.append(self.name, "result", update)
         return succeeded
 
     async def _cancel_work(self) -> None:
@@ -206,14 +209,18 @@ class SlotRunner:
             quarantine.pop(action.digest, None)
         try:
             self._tools.store.save_quarantine(quarantine)
-        except OSError:
-            log.exception("The quarantine could not be written; the journal says it too")
+        except OSError as error:
+            log.warning("The quarantine could not be written yet; the journal says it too: %s", error)
 
     # What the work needs of its slot
 
     def going_back_to(self) -> Installed | None:
         """While rolling back: what shall serve."""
         return self.state.current
+
+    def proven(self) -> Installed | None:
+        """The last known good version."""
+        return self.state.last_known_good
 
     def policy_of(self, update: Update) -> Update:
         """The update with the newest wish."""

@@ -1,8 +1,6 @@
 """Files by digest over HTTP: resumed where they broke off, bounded, checked, and only then an object."""
 
-import hashlib
 import logging
-import os
 import random
 import threading
 import time
@@ -12,9 +10,10 @@ from typing import NamedTuple
 
 import urllib3
 
-from contract.files import CHUNK_BYTES, sync_folder
+from contract.files import sha256_of_file
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.update.disk import REAL_DISK, Disk
 
 PATIENCE_S = 3600.0
 """Give up when no byte came for this long, whatever was tried."""
@@ -65,7 +64,7 @@ def fetch_object(
     *,
     cancelled: threading.Event,
     patience: Patience = PATIENCE,
-    progress: Callable[[int], None] = lambda _: None,
+    disk: Disk = REAL_DISK,
 ) -> Path:
     """Fetch `/v1/artifacts/<sha256>` into `objects/<sha256>`; what was fetched before a break is kept.
 
@@ -76,13 +75,13 @@ def fetch_object(
         OSError: the disk is full or can not be written.
     """
     partial = objects / ".partial" / entry.sha256
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(partial.parent)
     tries, wrong, last_progress = 0, 0, time.monotonic()
     while True:
         before = _size(partial)
         try:
-            _fetch_rest(http, entry, partial, cancelled, progress)
-            return _accept(entry, partial, objects)
+            _fetch_rest(http, entry, _Partial(partial, disk), cancelled)
+            return _accept(entry, partial, objects, disk)
         except WrongContentError as error:
             wrong += 1
             if wrong >= WRONG_CONTENT_LIMIT:
@@ -99,10 +98,25 @@ def fetch_object(
             raise DownloadCancelledError("the download was cancelled")
 
 
-def _fetch_rest(http: ServerHttp, entry: FileEntry, partial: Path, cancelled: threading.Event, progress: Callable[[int], None]) -> None:
-    have = _size(partial)
+class _Partial(NamedTuple):
+    """A file on its way."""
+
+    path: Path
+    disk: Disk
+
+    def restart(self) -> None:
+        """Forget what was fetched."""
+        self.disk.remove(self.path)
+
+    def add(self, piece: bytes) -> None:
+        """The next bytes."""
+        self.disk.append(self.path, piece)
+
+
+def _fetch_rest(http: ServerHttp, entry: FileEntry, partial: _Partial, cancelled: threading.Event) -> None:
+    have = _size(partial.path)
     if have > entry.size_bytes:
-        partial.unlink()
+        partial.restart()
         have = 0
     if have == entry.size_bytes:
         return
@@ -112,17 +126,16 @@ def _fetch_rest(http: ServerHttp, entry: FileEntry, partial: Path, cancelled: th
         append = response.status == _PARTIAL and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if response.status == _PARTIAL and not append:
             raise _BrokenOffError(f"the server sent {response.headers.get('Content-Range')!r}, asked for from {have}")
-        with partial.open("ab" if append else "wb") as file:
-            _copy(response, file.write, entry.size_bytes - (have if append else 0), cancelled, progress)
-            file.flush()
-            os.fsync(file.fileno())
+        if not append:
+            partial.restart()
+        _copy(response, partial.add, entry.size_bytes - (have if append else 0), cancelled)
 
 
-def _check_status(response: urllib3.BaseHTTPResponse, partial: Path) -> None:
+def _check_status(response: urllib3.BaseHTTPResponse, partial: _Partial) -> None:
     if response.status in {_OK, _PARTIAL}:
         return
     if response.status == _RANGE_REFUSED:
-        partial.unlink(missing_ok=True)
+        partial.restart()
         raise _BrokenOffError("the server refused to go on from here")
     message = describe(response)
     if response.status in {_REQUEST_TIMEOUT, _TOO_MANY} or response.status >= 500:  # noqa: PLR2004
@@ -130,13 +143,7 @@ def _check_status(response: urllib3.BaseHTTPResponse, partial: Path) -> None:
     raise DownloadError(f"the server refuses {response.geturl() or 'the file'}: {message}")
 
 
-def _copy(
-    response: urllib3.BaseHTTPResponse,
-    write: Callable[[bytes], object],
-    wanted: int,
-    cancelled: threading.Event,
-    progress: Callable[[int], None],
-) -> None:
+def _copy(response: urllib3.BaseHTTPResponse, write: Callable[[bytes], object], wanted: int, cancelled: threading.Event) -> None:
     try:
         while wanted > 0:
             if cancelled.is_set():
@@ -146,24 +153,21 @@ def _copy(
                 raise _BrokenOffError(f"the answer ended {wanted} bytes early")
             write(piece)
             wanted -= len(piece)
-            progress(len(piece))
     except urllib3.exceptions.HTTPError as error:
         raise _BrokenOffError(f"the connection broke: {error}") from error
 
 
-def _accept(entry: FileEntry, partial: Path, objects: Path) -> Path:
+def _accept(entry: FileEntry, partial: Path, objects: Path, disk: Disk) -> Path:
     if not partial.exists():
-        partial.touch()  # an empty file needs no request
-    digest = hashlib.sha256()
-    with partial.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            digest.update(piece)
-    if digest.hexdigest() != entry.sha256:
-        partial.unlink()
-        raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest.hexdigest()[:16]}…)")
+        disk.write(partial, b"")  # an empty file needs no request
+    digest = sha256_of_file(partial)
+    if digest != entry.sha256:
+        disk.remove(partial)
+        raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest[:16]}…)")
     target = objects / entry.sha256
-    partial.replace(target)
-    sync_folder(objects)
+    disk.sync(partial)
+    disk.rename(partial, target)
+    disk.sync(objects)
     return target
 
 

@@ -5,9 +5,9 @@ without its end was being written when the power went: what it announced had not
 dropped. Any other bad line means damage: the caller then goes back to the last known good version.
 """
 
+import contextlib
 import hashlib
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from contract.codec import encode, utc_now
-from contract.files import read_bounded, sync_folder, write_atomic
 from contract.states import FailureReason, UpdateState
+from edge_agent.update.disk import REAL_DISK, Disk, replace_content
 from edge_agent.update.records import Update
 
 JOURNAL_MAX_BYTES = 16 << 20
@@ -66,20 +66,24 @@ def unseal(line: bytes) -> bytes | None:
 class Journal:
     """The journal of one agent; one writer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk = REAL_DISK) -> None:
         self.path = path
+        self._disk = disk
+        self._whole_bytes: int | None = None  # length of all whole lines; None: not known yet
 
     def read(self, *, repair: bool = True) -> JournalState:
         """The last record of each slot; `repair` drops a torn last line. Never raises for what the file holds."""
         try:
-            data = read_bounded(self.path, JOURNAL_MAX_BYTES) if self.path.exists() else b""
+            data = self._disk.read(self.path, JOURNAL_MAX_BYTES) if self.path.exists() else b""
         except Exception as error:  # noqa: BLE001  (whatever is wrong with the file, the agent starts)
             return JournalState({}, f"the journal can not be read: {error}")
         *lines, torn = data.split(b"\n")
         if torn:
             log.warning("The journal's last line was cut short (%d bytes); what it announced had not begun", len(torn))
+            self._whole_bytes = len(data) - len(torn)
             if repair:
-                os.truncate(self.path, len(data) - len(torn))
+                with contextlib.suppress(OSError):  # then `append` tries again
+                    self._disk.truncate(self.path, self._whole_bytes)
         return _parse(lines)
 
     def append(self, slot: str, kind: str, update: Update) -> None:
@@ -89,17 +93,21 @@ class Journal:
             OSError: it is not; what it announces must not be done.
         """
         line = seal(encode(_record(slot, kind, update)))
-        size = self.path.stat().st_size if self.path.exists() else 0
-        with self.path.open("ab") as file:
-            try:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(self.path, size)
-                raise
-        if size == 0:
-            sync_folder(self.path.parent)
+        found = self.path.stat().st_size if self.path.exists() else 0
+        size = found if self._whole_bytes is None else self._whole_bytes
+        if found > size:  # a line that failed before could not be taken back then
+            self._disk.truncate(self.path, size)
+        try:
+            self._disk.append(self.path, line)
+            self._disk.sync(self.path)
+            if size == 0:
+                self._disk.sync(self.path.parent)
+        except OSError:
+            self._whole_bytes = size
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self.path, size)
+            raise
+        self._whole_bytes = size + len(line)
 
     def compact(self, updates: Iterable[tuple[str, Update]], *, above_bytes: int = COMPACT_ABOVE_BYTES) -> None:
         """Replace a long journal by the last record of each slot."""
@@ -108,12 +116,14 @@ class Journal:
 
     def replace(self, updates: Iterable[tuple[str, Update]]) -> None:
         """Begin a new journal with these records."""
-        write_atomic(self.path, b"".join(seal(encode(_record(slot, "result", update))) for slot, update in updates))
+        lines = b"".join(seal(encode(_record(slot, "result", update))) for slot, update in updates)
+        self._whole_bytes = None
+        replace_content(self._disk, self.path, lines)
 
     def set_aside(self) -> Path:
         """Keep a damaged journal under another name and begin an empty one."""
         kept = self.path.with_name(f"{self.path.name}.damaged")
-        self.path.replace(kept)
+        self._disk.rename(self.path, kept)
         self.replace(())
         return kept
 

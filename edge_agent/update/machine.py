@@ -231,7 +231,7 @@ def version_to_boot(slot: Slot) -> Installed | None:
     `current` is all that is left.
     """
     under_way = slot.update is not None and not slot.update.is_final
-    if slot.update is not None and slot.update.state is UpdateState.COMMITTING:
+    if slot.update is not None and (slot.update.state is UpdateState.COMMITTING or _was_committed(slot)):
         return slot.current or slot.last_known_good
     return slot.last_known_good or (None if under_way else slot.current)
 
@@ -241,9 +241,13 @@ def repaired(slot: Slot) -> Slot:
 
     A lost pointer `last_known_good` is restored where the journal says that `current` was committed.
     """
-    current, good = version_to_boot(slot), slot.last_known_good
-    done = slot.update is not None and slot.update.state is UpdateState.DONE and slot.update.candidate == current
-    return msgspec.structs.replace(slot, current=current, last_known_good=current if good is None and done else good)
+    current = version_to_boot(slot)
+    return msgspec.structs.replace(slot, current=current, last_known_good=current if _was_committed(slot) else slot.last_known_good)
+
+
+def _was_committed(slot: Slot) -> bool:
+    """Whether the journal says that `current` has proven itself, whatever the other pointer says."""
+    return slot.update is not None and slot.update.state is UpdateState.DONE and slot.update.candidate == slot.current
 
 
 def refusal(slot: Slot, wish: Wish) -> Quarantined | None:
@@ -282,7 +286,8 @@ def _consider(slot: Slot, update: Update) -> Step:
 
 def _begin(slot: Slot, wish: Wish) -> Step:
     last = slot.update
-    if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish):
+    lost = last is not None and last.state is UpdateState.DONE and not wish.is_met_by(slot.current)
+    if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish) and not lost:
         return slot, ()
     previous = last.state if last else None
     if slot.current is not None and wish.is_met_by(slot.current) and slot.current == slot.last_known_good:

@@ -16,7 +16,7 @@ from edge_agent.home import Home
 from edge_agent.update.downloads import Patience
 from edge_agent.update.plan import Documents, StepFailedError
 from edge_agent.update.records import Wish
-from edge_agent.update.tuf_child import REFUSED, UNTRUSTED, TufAnswer, TufRequest
+from edge_agent.update.tuf_child import NO_SPACE, REFUSED, UNTRUSTED, TufAnswer, TufRequest
 
 REFRESH_TIMEOUT_S = 120.0
 
@@ -63,6 +63,8 @@ class Repository(NamedTuple):
                 return answer
             if answer.kind == UNTRUSTED:
                 raise StepFailedError(FailureReason.NOT_TRUSTED, answer.error)
+            if answer.kind == NO_SPACE:
+                raise StepFailedError(FailureReason.NO_SPACE, answer.error)
             if answer.kind == REFUSED or time.monotonic() - started > patience.total_s:
                 raise StepFailedError(FailureReason.DOWNLOAD, answer.error)
             log.info("%s; trying again", answer.error)

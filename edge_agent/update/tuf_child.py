@@ -4,6 +4,7 @@ Request on stdin and answer on stdout are one JSON document each. The targets th
 small documents; each that is wanted is stored under its digest once TUF vouches for it.
 """
 
+import errno
 import logging
 import sys
 import tempfile
@@ -19,10 +20,11 @@ from contract.codec import DOCUMENT_MAX_BYTES
 from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.update.disk import REAL_DISK, replace_content
 from edge_agent.worker.child_processes import end_with_parent
 
 _PIECE_BYTES = 64 * 1024
-UNTRUSTED, UNREACHABLE, REFUSED = "untrusted", "unreachable", "refused"
+UNTRUSTED, UNREACHABLE, REFUSED, NO_SPACE = "untrusted", "unreachable", "refused", "no space"
 
 
 class TufRequest(msgspec.Struct, frozen=True):
@@ -41,8 +43,8 @@ class TufRequest(msgspec.Struct, frozen=True):
 class TufAnswer(msgspec.Struct, frozen=True):
     """`targets` has each wanted path: digest and length, or None where nobody vouches for it.
 
-    With `error`, `kind` says whether the repository is `untrusted`, `unreachable` or the server
-    `refused` this device.
+    With `error`, `kind` says whether the repository is `untrusted`, `unreachable`, the server
+    `refused` this device, or there is `no space` on this device's disk.
     """
 
     targets: dict[str, FileEntry | None] = {}
@@ -90,6 +92,10 @@ def refresh(request: TufRequest) -> TufAnswer:
         return TufAnswer(error=f"the repository answers {error}", kind=REFUSED if refused else UNREACHABLE)
     except (DownloadError, SlowRetrievalError, HttpError) as error:
         return TufAnswer(error=f"the repository can not be reached: {error.__cause__ or error}", kind=UNREACHABLE)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return TufAnswer(error=f"the repository's documents can not be kept: {error}", kind=NO_SPACE)
     finally:
         http.close()
 
@@ -105,8 +111,9 @@ def _store(updater: Updater, path: str, objects: Path) -> FileEntry | None:
         return FileEntry(wanted, info.length)
     with tempfile.TemporaryDirectory(dir=objects, prefix=".tuf.") as scratch:
         file = Path(updater.download_target(info, str(Path(scratch) / "target")))
-        digest = sha256_of(read_bounded(file, DOCUMENT_MAX_BYTES))
-        file.replace(objects / digest)
+        data = read_bounded(file, DOCUMENT_MAX_BYTES)
+    digest = sha256_of(data)
+    replace_content(REAL_DISK, objects / digest, data)
     return FileEntry(digest, info.length)
 
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from contract.codec import MESSAGE_MAX_BYTES, decode
 from contract.errors import ContractError
-from contract.files import read_bounded, write_atomic
+from contract.files import read_bounded
 from contract.messages import DESIRED_PAYLOAD_TYPE, Desired
 from contract.signing import PublicKey, verify_payload
+from edge_agent.update.disk import REAL_DISK, Disk, replace_content
 from edge_agent.update.records import Wish
 
 
@@ -63,9 +64,13 @@ def wishes_of(document: Desired) -> dict[str, Wish]:
     }
 
 
-def keep_desired(path: Path, verified: VerifiedDesired) -> None:
-    """Keep the document as it came, so that an agent without a network knows its wish."""
-    write_atomic(path, verified.envelope)
+def keep_desired(path: Path, verified: VerifiedDesired, disk: Disk = REAL_DISK) -> None:
+    """Keep the document as it came, so that an agent without a network knows its wish.
+
+    Raises:
+        OSError: the disk is full or broken; the revision must then not count as seen.
+    """
+    replace_content(disk, path, verified.envelope)
 
 
 def load_desired(path: Path, director: PublicKey, *, fleet: str, device: str) -> VerifiedDesired | None:

@@ -1,12 +1,13 @@
 """The work of each update state: what `machine.Work` asks for, done with files, children and the worker."""
 
 import asyncio
+import contextlib
 import datetime
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import psutil
 
@@ -26,20 +27,45 @@ from edge_agent.threads import in_thread
 from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
 from edge_agent.update.lone_package import read_lone_package
 from edge_agent.update.machine import Succeeded
-from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
+from edge_agent.update.plan import Documents, Plan, StepFailedError, build_plan, stated_min_version
 from edge_agent.update.probation import Observed, baseline_of, judge
-from edge_agent.update.records import Baseline, Installed, Update
-from edge_agent.update.repository import Repository
+from edge_agent.update.records import Baseline, Installed, Update, Wish
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD, SlotStore
 from edge_agent.window_book import WindowBook
+from edge_agent.worker.messages import FromWorker
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, run_self_test
-from edge_agent.worker_keeper import Serving, StartError, WorkerKeeper
+from edge_agent.worker_keeper import KeeperSettings, Serving, StartError, WorkerKeeper
 
 BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 """A clock before this moment is wrong: expiry dates can not be judged by it."""
 _FLUSH_WAIT_S = 0.3
 
 log = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
+
+
+class Fetcher(Protocol):
+    """Whoever vouches for versions."""
+
+    async def fetch_documents(self, wish: Wish, patience: Patience) -> Documents:
+        """The documents of a wish."""
+
+
+class InThread(Protocol):
+    """See `edge_agent.threads.in_thread`."""
+
+    async def __call__(self, name: str, function: Callable[[], T]) -> T:
+        """The result of `function`."""
+
+
+class Machinery(NamedTuple):
+    """The processes and threads that do the work; a simulated device has its own."""
+
+    make_keeper: Callable[[KeeperSettings, Callable[[Serving, FromWorker], None], Callable[[str], None]], WorkerKeeper] = WorkerKeeper
+    run_self_test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test
+    in_thread: InThread = in_thread
 
 
 class Tools(NamedTuple):
@@ -50,8 +76,9 @@ class Tools(NamedTuple):
     memory: Memory
     settings: Settings
     turn: asyncio.Lock  # one update at a time
-    repository: Repository | None = None
+    repository: Fetcher | None = None
     http: ServerHttp | None = None
+    machinery: Machinery = Machinery()
 
 
 class SlotServing(Protocol):
@@ -62,6 +89,9 @@ class SlotServing(Protocol):
 
     def going_back_to(self) -> Installed | None:
         """While rolling back: what shall serve."""
+
+    def proven(self) -> Installed | None:
+        """The last known good version."""
 
     def book(self) -> WindowBook | None:
         """Measurements of the version that serves."""
@@ -111,12 +141,19 @@ class UpdateWork:
         self._plan = None
         try:
             self._tools.store.point(self._slot.name, CANDIDATE, None)
-            self._tools.store.collect_garbage(self._tools.memory.kept_digests)
-        except OSError:
-            log.exception("What the update left could not be removed")
+            self._collect_garbage()
+        except OSError as error:
+            log.warning("What the update left could not be removed: %s", error)
         if self._has_turn:
             self._has_turn = False
             self._tools.turn.release()
+
+    def _collect_garbage(self) -> None:
+        """Not while another slot's update is under way: nothing points yet to what that one fetched."""
+        if self._tools.turn.locked() and not self._has_turn:
+            return
+        ours = [installed.model.digest for installed in (self._slot.proven(), self._slot.going_back_to()) if installed]
+        self._tools.store.collect_garbage({*self._tools.memory.kept_digests, *ours})
 
     async def _wait_for_turn(self, update: Update) -> Succeeded:
         if not self._has_turn:
@@ -135,7 +172,7 @@ class UpdateWork:
     async def _preflight(self, update: Update) -> Succeeded:
         tools, wish = self._tools, update.wish
         if wish.package:
-            documents = await in_thread("read-package", partial(read_lone_package, tools.home, wish))
+            documents = await tools.machinery.in_thread("read-package", partial(read_lone_package, tools.home, wish, tools.store.disk))
         elif tools.repository is None:
             raise StepFailedError(FailureReason.NOT_TRUSTED, "this device is not enrolled, so nobody can vouch for a version")
         else:
@@ -162,8 +199,8 @@ class UpdateWork:
             )
 
     async def _download(self, update: Update) -> Succeeded:
-        store, http = self._tools.store, self._tools.http
-        missing = [entry for entry in dict.fromkeys(self._planned().entries) if not store.has_object(entry)]
+        http = self._tools.http
+        missing = await self._tools.machinery.in_thread("look-at-objects", self._find_missing)
         if missing and http is None:
             raise StepFailedError(FailureReason.DOWNLOAD, "this device is not enrolled, so there is nowhere to fetch from")
         try:
@@ -175,23 +212,33 @@ class UpdateWork:
             raise StepFailedError(FailureReason.DOWNLOAD, str(error)) from error
         return Succeeded(update.state)
 
+    def _find_missing(self) -> list[FileEntry]:
+        """What must be fetched; objects that are damaged on this disk count."""
+        store, entries = self._tools.store, dict.fromkeys(self._planned().entries)
+        store.drop_other_partials(entries)
+        for entry in entries:
+            store.drop_wrong_object(entry)
+        return [entry for entry in entries if not store.has_object(entry)]
+
     async def _fetch(self, http: ServerHttp | None, entry: FileEntry) -> None:
         if http is None:
             return
-        cancelled, patience = threading.Event(), Patience(self._tools.settings.download_patience_s)
+        tools, cancelled = self._tools, threading.Event()
+        patience = Patience(tools.settings.download_patience_s)
         try:
-            fetch = partial(fetch_object, http, entry, self._tools.home.objects, cancelled=cancelled, patience=patience)
-            await in_thread("download", fetch)
+            fetch = partial(fetch_object, http, entry, tools.home.objects, cancelled=cancelled, patience=patience, disk=tools.store.disk)
+            await tools.machinery.in_thread("download", fetch)
         finally:
             cancelled.set()
 
     async def _verify(self, update: Update) -> Succeeded:
-        plan, digest = self._planned(), update.wish.model.manifest.sha256
+        plan, digest, store = self._planned(), update.wish.model.manifest.sha256, self._tools.store
+        assemble = partial(store.assemble, digest, plan.manifest_bytes, plan.files, plan.manifest)
         try:
-            await in_thread("assemble", partial(self._tools.store.assemble, digest, plan.manifest_bytes, plan.files, plan.manifest))
+            await self._tools.machinery.in_thread("assemble", assemble)
             if plan.acceptance is not None:
                 samples = plan.acceptance.samples
-                check_file(self._tools.store.object_path(samples.sha256), samples.sha256, samples.size_bytes)
+                check_file(store.object_path(samples.sha256), samples.sha256, samples.size_bytes)
         except ContractError as error:
             raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
         return Succeeded(update.state)
@@ -213,7 +260,7 @@ class UpdateWork:
             timeout_s=update.wish.policy.self_test_timeout_s,
             threads=self._tools.settings.threads,
         )
-        result = await run_self_test(request)
+        result = await self._tools.machinery.run_self_test(request)
         if result.reason is not None:
             raise StepFailedError(result.reason, result.detail)
         return Succeeded(update.state, variant=result.chosen, measured=_measured(result))
@@ -259,14 +306,30 @@ class UpdateWork:
                 raise StepFailedError(verdict.reason, verdict.detail)
 
     async def _commit(self, update: Update) -> Succeeded:
-        tools, name = self._tools, self._slot.name
-        tools.store.point(name, CURRENT, update.candidate)
-        tools.store.point(name, LAST_KNOWN_GOOD, update.candidate)
+        tools = self._tools
+        if tools.store.check_installed(update.candidate) is None:
+            raise StepFailedError(FailureReason.INTERNAL, "the version was damaged on this disk while it was being tried")
+        self._point_to_proven(update.candidate)
         if self._plan is not None and self._plan.acceptance is not None:
             tools.memory.keep_acceptance(update.wish.model.model, (self._plan.acceptance.samples.sha256,))
         if update.wish.package:
-            (tools.home.inbox / update.wish.package).unlink(missing_ok=True)
+            self._forget_package(update.wish.package)
         return Succeeded(update.state)
+
+    def _point_to_proven(self, candidate: Installed) -> None:
+        """The one step that commits; the pointer itself says whether it was taken."""
+        store, name = self._tools.store, self._slot.name
+        try:
+            store.point(name, CURRENT, candidate)
+            store.point(name, LAST_KNOWN_GOOD, candidate)
+        except OSError as error:
+            if store.pointer(name, LAST_KNOWN_GOOD) != candidate:
+                raise
+            log.warning("The version is committed, though the disk complained: %s", error)
+
+    def _forget_package(self, name: str) -> None:
+        with contextlib.suppress(OSError):  # a package that stays is cleared away by the next look into the inbox
+            self._tools.store.disk.remove(self._tools.home.inbox / name)
 
     async def _roll_back(self, update: Update) -> Succeeded:
         good, keeper = self._slot.going_back_to(), self._slot.keeper
