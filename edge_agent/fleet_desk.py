@@ -106,11 +106,11 @@ class FleetDesk:
             return False
         self.refusal = ""
         if verified.document.revision > seen:
-            self._keep(verified)
+            self._keep_wish(verified)
         self._pass_on(verified)
         return True
 
-    def _keep(self, verified: VerifiedDesired) -> None:
+    def _keep_wish(self, verified: VerifiedDesired) -> None:
         """Only what is kept counts as seen; else the server would not send it again after a restart."""
         try:
             keep_desired(self._desired_path, verified)
