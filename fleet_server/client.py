@@ -23,20 +23,51 @@ class ServerAccess(NamedTuple):
     token: str
 
 
-def find_access(server: str, token_file: Path | None, data: Path | None) -> ServerAccess:
-    """The server by `--data`, or by `--server` and `--token-file`.
+class Naming(NamedTuple):
+    """One way to say which server is meant: either its data folder, or its address and a token file. `place` says where it was said."""
+
+    place: str
+    server: str = ""
+    token_file: Path | None = None
+    data: Path | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was said here."""
+        return not self.server and self.token_file is None and self.data is None
+
+
+def find_access(options: Naming, environment: Naming) -> ServerAccess:
+    """The server as the options name it; the environment counts only where they name none.
+
+    Address and token always come from the same place, so that no server is sent the token of another.
 
     Raises:
-        SetupError: something is missing.
+        SetupError: something is missing, or two servers are named at once.
     """
-    if data is not None:
-        folder = DataFolder(data)
-        server = server or folder.read_server_file().url
-        token_file = token_file or folder.token
-    if not server or token_file is None:
+    naming = environment if options.is_empty else options
+    if naming.is_empty:
         raise SetupError(
             "it is not known which server is meant", "Give --data, or --server and --token-file (or EYELET_SERVER and EYELET_TOKEN_FILE)."
         )
+    if naming.data is not None:
+        if naming.server or naming.token_file is not None:
+            raise SetupError(
+                f"{naming.place} name a server twice: by its data folder, and by address or token file",
+                "Give --data alone, or --server and --token-file.",
+            )
+        folder = DataFolder(naming.data)
+        return _read_access(folder.read_server_file().url, folder.token)
+    if not naming.server or naming.token_file is None:
+        lacking = "token file" if naming.server else "address"
+        raise SetupError(
+            f"{naming.place} name no {lacking}, and that of another place may belong to another server",
+            "Give --server and --token-file together, or --data.",
+        )
+    return _read_access(naming.server, naming.token_file)
+
+
+def _read_access(server: str, token_file: Path) -> ServerAccess:
     try:
         return ServerAccess(server.rstrip("/"), read_bounded(token_file, 4096).decode().strip())
     except OSError as error:

@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fleet_server.client import Naming
+
 Command = Callable[..., Any]
 PIPE_COLUMNS = 240
 
@@ -18,13 +20,14 @@ def asks_server(command: Command) -> Command:
     """Give a command `--server`, `--token-file`, `--data`, `--json`, and a client as its first argument."""
 
     @functools.wraps(command)
-    def asking(*, server: str, token_file: Path | None, data: Path | None, **options: Any) -> Any:  # noqa: ANN401
+    def asking(**options: Any) -> Any:  # noqa: ANN401
         from contract.errors import ContractError
         from fleet_server.client import FleetClient, find_access
         from fleet_server.errors import FleetError
 
+        given = {name: options.pop(name) for name in ("server", "token_file", "data")}
         try:
-            client = FleetClient(find_access(server, token_file, data))
+            client = FleetClient(find_access(*_by_place(given)))
             try:
                 return command(client, **options)
             finally:
@@ -51,6 +54,19 @@ def asks_server(command: Command) -> Command:
     ):
         asking = option(asking)
     return asking
+
+
+def _by_place(given: dict[str, Any]) -> "tuple[Naming, Naming]":
+    """What the options say of the server, and what the environment says: never a mixture."""
+    from click.core import ParameterSource
+
+    from fleet_server.client import Naming
+
+    context = click.get_current_context()
+    said = {name: value for name, value in given.items() if value}
+    there = {name: value for name, value in said.items() if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT}
+    here = {name: value for name, value in said.items() if name not in there}
+    return Naming("the options", **here), Naming("the environment variables EYELET_…", **there)
 
 
 def print_json(document: object) -> None:

@@ -11,6 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from fleet_server.cli import COMMANDS, cli
+from fleet_server.client import FleetClient
+from fleet_server.data_folder import DataFolder
+from fleet_server.errors import FleetError
 from tests.fleet_server.running import running_server
 from tests.simulators.devices import GOOD, REFUSED, SimulatedDevice, enrol
 
@@ -109,6 +112,49 @@ def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
         cli, ["rollout", "create", "digits", "1", *arguments, "--server", "http://127.0.0.1:9", "--token-file", str(token)]
     )
     assert result.exit_code == 2
+    assert words in result.output
+
+
+def name_in_environment(monkeypatch, tmp_path, **given):
+    """Server B is named by environment variables."""
+    token = tmp_path / "token-of-b"
+    token.write_text("token-of-b")
+    for name, value in {"SERVER": "http://127.0.0.1:9", "TOKEN_FILE": str(token), **given}.items():
+        monkeypatch.setenv(f"EYELET_{name}", value)
+
+
+def test_an_option_beats_the_environment_and_never_borrows_its_address_or_token(tmp_path, monkeypatch):
+    folder = DataFolder(tmp_path / "a")
+    folder.write_server_file("http://127.0.0.1:7", "mqtt://127.0.0.1:8")
+    folder.token.write_text("token-of-a")
+    name_in_environment(monkeypatch, tmp_path)
+    asked = []
+    monkeypatch.setattr(FleetClient, "__init__", lambda _self, access: asked.append(access) or _stop())
+    CliRunner().invoke(cli, ["devices", "--data", str(folder.root)])
+    CliRunner().invoke(cli, ["devices", "--server", "http://127.0.0.1:6", "--token-file", str(folder.token)])
+    CliRunner().invoke(cli, ["devices"])
+    assert asked == [("http://127.0.0.1:7", "token-of-a"), ("http://127.0.0.1:6", "token-of-a"), ("http://127.0.0.1:9", "token-of-b")]
+
+
+def _stop():
+    raise FleetError("far enough")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "words"),
+    [
+        (["--server", "http://127.0.0.1:6"], {}, "the options name no token file"),
+        (["--token-file", "{token}"], {}, "the options name no address"),
+        (["--data", "{folder}", "--server", "http://127.0.0.1:6"], {}, "the options name a server twice"),
+        (["--data", "{folder}", "--token-file", "{token}"], {}, "the options name a server twice"),
+        ([], {"FLEET_DATA": "/nowhere"}, "EYELET_… name a server twice"),
+    ],
+)
+def test_a_mixture_of_two_places_is_refused(tmp_path, monkeypatch, arguments, given, words):
+    name_in_environment(monkeypatch, tmp_path, **given)
+    places = {"token": tmp_path / "token-of-b", "folder": tmp_path}
+    result = CliRunner().invoke(cli, ["devices", *(argument.format(**places) for argument in arguments)])
+    assert result.exit_code == 1
     assert words in result.output
 
 
