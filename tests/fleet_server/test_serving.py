@@ -69,6 +69,7 @@ async def the_loop(tmp_path, broker):
         await wait_for(lambda: _settled(devices, 2), "the devices to settle")
         for device in devices:
             await device.send_window()
+        await wait_for(lambda: _acknowledged(devices), "the windows to be stored")
         verdict = (await reaches(server, "r2", "succeeded"))["verdict"]["text"]
         assert verdict.startswith("inconclusive: 1 and 2 devices")
         await server.post("/v1/rollouts", RolloutSpec("refused", "digits", 3, phases=(PhaseSpec(3000), PhaseSpec(10_000))))
