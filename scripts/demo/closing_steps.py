@@ -77,7 +77,10 @@ def report(demo: Demo) -> None:
     demo.hold("every page of the studio is drawn", len(pages) >= PAGES, f"{len(pages)} pictures")
     path = write_report(demo, pictures, pages)
     demo.console.table(
-        "what held", ["claim", "", "evidence"], [[claim, "yes" if holds else "NO", evidence[:110]] for claim, holds, evidence in demo.held]
+        "what held",
+        ["claim", "", "evidence"],
+        [[claim, "yes" if holds else "NO", evidence[:160]] for claim, holds, evidence in demo.held],
+        numbers=False,
     )
     demo.console.say(f"report       {path}")
     demo.console.say(f"screenshots  {shots}")

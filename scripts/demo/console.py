@@ -35,11 +35,11 @@ class Console:
         self.lines.append((self.step_number, text))
         self.rich.print(f"   {text}", markup=False)
 
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; all columns but the first are right-aligned."""
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> None:
+        """A table; with `numbers` all columns but the first are right-aligned."""
         table = Table(title=title, title_justify="left", title_style="dim")
         for index, name in enumerate(header):
-            table.add_column(name, justify="left" if index == 0 else "right")
+            table.add_column(name, justify="right" if index and numbers else "left")
         for row in rows:
             table.add_row(*row)
         self.rich.print(table)

@@ -187,7 +187,7 @@ def show_arms(demo: Demo, view: RolloutView) -> None:
         rows,
     )
     rows = [[gate.gate, gate.verdict.value, gate.reason] for gate in view.gates]
-    demo.console.table("gates", ["gate", "verdict", "reason"], rows)
+    demo.console.table("gates", ["gate", "verdict", "reason"], rows, numbers=False)
 
 
 def stop_bad_versions(demo: Demo) -> None:
