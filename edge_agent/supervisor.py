@@ -37,10 +37,14 @@ from edge_agent.update.records import Update, Wish
 from edge_agent.update.repository import Repository
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.work import Tools
+from edge_agent.watchdog import Watchdog
 from edge_agent.worker.messages import RuleFired
+from edge_agent.worker_keeper import WorkerKeeper
 
 STOP_S = 2.5
 INBOX_EVERY_S = 1.0
+STARTING_PATIENCE_US = 90_000_000
+"""How long `systemd` shall wait for one slot's first worker: more than the keeper does."""
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +81,7 @@ class Supervisor:
         self._lock.take()
         try:
             await self._start()
-            systemd.notify("READY=1")
+            systemd.notify(f"READY=1\nSTATUS={self._status_words()}")
             await self._wait(until)
         finally:
             systemd.notify("STOPPING=1")
@@ -106,6 +110,7 @@ class Supervisor:
         self._journal = journal
         known = journal.read()
         for name in sorted({DEFAULT_SLOT, *store.slot_names(), *known.updates}):
+            systemd.notify(f"STATUS=starting the worker of slot {name}\nEXTEND_TIMEOUT_USEC={STARTING_PATIENCE_US}")
             await self._open_slot(name).boot(known.updates.get(name), known.damage)
         if known.damage:
             self._set_journal_aside(known.damage)
@@ -171,7 +176,8 @@ class Supervisor:
         ]
         interval_s = systemd.watchdog_interval_s()
         if interval_s is not None:
-            loops.append(every(lambda: interval_s, self._feed_watchdog, "watchdog"))
+            watchdog = Watchdog(lambda: [runner.keeper for runner in self._runners.values()], interval_s)
+            self._begin(watchdog.run(), "watchdog")
         self._tasks.update(loops)
         self._send_health()
         self._take_inbox()
@@ -304,9 +310,9 @@ class Supervisor:
         if self._desk is None:  # of an enrolled device the fleet alone decides what it runs
             take_inbox(self._home, self._runners[DEFAULT_SLOT])
 
-    def _feed_watchdog(self) -> None:
-        if all(runner.keeper.is_answering or runner.keeper.serving is None for runner in self._runners.values()):
-            systemd.notify("WATCHDOG=1")
+    def _status_words(self) -> str:
+        """For `systemctl status`: what serves."""
+        return "; ".join(_status_of(name, runner.keeper) for name, runner in self._runners.items())
 
     def _write_endpoint(self) -> None:
         main = self._listening[DEFAULT_SLOT]
@@ -317,3 +323,10 @@ class Supervisor:
             "slots": {name: listening.url for name, listening in self._listening.items()},
         }
         write_atomic(self._home.endpoint, encode(document))
+
+
+def _status_of(slot: str, keeper: WorkerKeeper) -> str:
+    if keeper.serving is None:
+        return f"{slot}: no model is installed"
+    model = keeper.serving.installed.model
+    return f"{slot}: {model.model} {model.version} {'serves' if keeper.is_answering else 'does not start, which is tried again'}"

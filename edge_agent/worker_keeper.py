@@ -103,6 +103,33 @@ class WorkerKeeper:
         """Whether a ready worker runs."""
         return self._worker is not None and self._worker.returncode is None
 
+    @property
+    def wants_to_serve(self) -> bool:
+        """Whether anything should serve here."""
+        return self._serving is not None
+
+    @property
+    def is_cared_for(self) -> bool:
+        """Whether a task looks after the worker, or is about to start another."""
+        return self._guard is not None and not self._guard.done()
+
+    async def probe(self, timeout_s: float) -> str:
+        """One golden sample through the worker; returns what was wrong, empty where it was answered rightly.
+
+        A worker that answers it wrongly is ended, so that another takes its place.
+        """
+        worker = self._worker
+        if worker is None:
+            return "there is no worker"
+        try:
+            probed = await worker.probe(timeout_s)
+        except WorkerError as error:
+            return "" if worker is not self._worker or worker.returncode is not None else str(error)  # replaced meanwhile
+        if probed.passed:
+            return ""
+        worker.kill()
+        return f"a golden sample was answered wrongly (difference {probed.max_difference:.3g}), the worker is replaced"
+
     def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
         """How often workers (of one version) ended by themselves within ten minutes and since `since`."""
         begin = max(since, time.monotonic() - CRASH_MEMORY_S)
