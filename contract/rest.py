@@ -199,7 +199,8 @@ class RolloutSpec(Request, frozen=True):
 
     With `control_version` it is an A/B rollout: the cohort is split by `control_weight` and
     `treatment_weight`; without, everything is treatment. `devices` empty means the whole fleet.
-    `on_failure` is `rollback` or `pause`. `stagger_s` spaces the devices of a phase.
+    `on_failure` is `rollback` or `pause`. `stagger_s` spaces the devices of a phase. `force` lets
+    devices try a version again that they have quarantined.
     """
 
     name: str
@@ -220,6 +221,7 @@ class RolloutSpec(Request, frozen=True):
     approval: bool = False
     start: bool = True
     device_deadline_s: Annotated[float, msgspec.Meta(gt=0)] = 86400.0
+    force: bool = False
 
 
 class RolloutAction(Request, frozen=True):

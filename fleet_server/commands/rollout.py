@@ -49,6 +49,7 @@ def rollout() -> None:
     show_default=True,
     help="Seconds after which a silent device counts as unreachable.",
 )
+@click.option("--force", is_flag=True, help="Try again on devices that quarantined this version.")
 @click.option("--approval", is_flag=True, help="Wait for an approval before it may start.")
 @click.option("--no-start", is_flag=True, help="Do not start yet.")
 @asks_server

@@ -43,6 +43,7 @@ def build_spec(options: dict[str, Any]) -> RolloutSpec:
         approval=options["approval"],
         start=not options["no_start"],
         device_deadline_s=options["device_deadline_s"],
+        force=options["force"],
     )
 
 

@@ -117,7 +117,7 @@ def _wanted_slot(connection: Connection, row: Row[Any], arm: str, previous: Desi
     spec = read_spec(row)
     version = spec.control_version if arm == CONTROL and spec.control_version is not None else spec.version
     found = get_version(connection, spec.model, version)
-    model = DesiredModel(found.model, found.version, found.manifest, row.rollout, arm)
+    model = DesiredModel(found.model, found.version, found.manifest, row.rollout, arm, spec.force)
     application = previous.application if previous else None
     if spec.application:
         application = get_application(connection, spec.application, spec.application_version, spec.model)

@@ -68,7 +68,8 @@ def test_an_operators_day(tmp_path):
             assert created["spec"]["telemetry"] == {"window_s": 10.0}
             lines = (await run("rollout", "watch", "r1", "--every", "0.1", "--json")).splitlines()
             assert json.loads(lines[-1])["state"] == "succeeded"
-            assert "r2 is " in await run("rollout", "create", "digits", "2", "--name", "broken", "--gate", "max_failures=1")
+            assert "r2 is " in await run("rollout", "create", "digits", "2", "--name", "broken", "--gate", "max_failures=1", "--force")
+            assert json.loads(await run("rollout", "show", "r2", "--json"))["spec"]["force"] is True
             assert "rolled_back" in await run("rollout", "watch", "r2", "--every", "0.1", code=1)
             shown = await run("rollout", "show", "r2")
             assert "install_failures" in shown

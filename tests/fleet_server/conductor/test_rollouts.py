@@ -140,6 +140,16 @@ def test_a_version_that_devices_refuse_is_called_back_with_a_newer_revision(ever
     assert {found.rolled_back_by for found in view.assignments} == {"device"}
 
 
+def test_a_forced_rollout_asks_for_another_try_and_its_call_back_does_not(everywhere):
+    everywhere.settle_all(everywhere.create(3), **FAILED)
+    assert not everywhere.wish("pi-1")[1].force
+    rollout = everywhere.create(3, force=True)
+    assert all(everywhere.wish(device)[1].force for device in DEVICES)
+    everywhere.act(rollout, "rollback")
+    everywhere.turn()
+    assert {(everywhere.wish(device)[1].version, everywhere.wish(device)[1].force) for device in DEVICES} == {(1, False)}
+
+
 def test_devices_that_were_fine_are_rolled_back_by_the_rollout(everywhere):
     rollout = everywhere.create(3)
     first, second, third = everywhere.exposed(rollout)
