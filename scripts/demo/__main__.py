@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("demo"), help="where everything is written; emptied first")
     parser.add_argument("--last-step", type=int, default=len(STEPS), help="stop after this step")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console()
     started = time.monotonic()
