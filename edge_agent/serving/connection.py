@@ -182,6 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         transport.write(render(error_response(error), keep_alive=False))
         self.last_activity_s = self._loop.time()
         self.lingering = True
+        transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
 
