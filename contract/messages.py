@@ -231,6 +231,9 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled_bits: int | None = None
     outbox_depth: int = 0
     outbox_dropped: int = 0
+    gpu_load_percent: float | None = None
+    power_w: float | None = None  # of the whole board
+    memory_pressure_percent: float | None = None  # of the last ten seconds, some process waited for memory
 
 
 class Drift(msgspec.Struct, frozen=True):

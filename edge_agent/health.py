@@ -1,31 +1,25 @@
-"""How the device is: sensors read through psutil and sysfs, judged by a pure rule. An absent sensor is None."""
+"""How the device is: what the sensors and the slots say, judged by a pure rule. An absent sensor is None."""
 
 import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
-
-import psutil
 
 from contract.codec import utc_now
 from contract.messages import Health
 from contract.states import HealthState
+from edge_agent.sensors import Readings
 
 MEMORY_LOW_SHARE = 0.05
 DISK_LOW_BYTES = 200 << 20
+MEMORY_PRESSURE_PERCENT = 20.0
 HOT_C = 85.0
-_THROTTLED_FILE = Path("devices/platform/soc/soc:firmware/get_throttled")
-
-
-class Readings(NamedTuple):
-    """What the sensors say."""
-
-    cpu_percent: float
-    memory_total_bytes: int
-    memory_available_bytes: int
-    agent_memory_bytes: int
-    disk_free_bytes: int
-    temperature_c: float | None
-    throttled_bits: int | None
+THROTTLING: Mapping[int, str] = {
+    0: "its supply gives too little voltage",
+    1: "its frequency is capped",
+    2: "the processor is throttled",
+    3: "it is at its soft limit of temperature",
+}
+"""A Raspberry Pi's throttling bits; the same plus 16 say what has happened since its start."""
 
 
 class Serving(NamedTuple):
@@ -60,67 +54,16 @@ def judge(readings: Readings, serving: Serving) -> tuple[HealthState, tuple[str,
         reasons.append(f"only {readings.disk_free_bytes >> 20} MiB are free on the disk")
     if readings.temperature_c is not None and readings.temperature_c > HOT_C:
         reasons.append(f"{readings.temperature_c:.0f} °C")
-    if readings.throttled_bits is not None and readings.throttled_bits & 0xF:
-        reasons.append(f"the processor is slowed down (throttling bits {readings.throttled_bits:#x})")
+    reasons += _throttling_words(readings.throttled_bits)
+    if (readings.memory_pressure_percent or 0.0) > MEMORY_PRESSURE_PERCENT:
+        reasons.append(f"programs wait for memory {readings.memory_pressure_percent:.0f} % of the time")
     state = HealthState.FAILING if failing else HealthState.DEGRADED if reasons else HealthState.HEALTHY
     return state, tuple(reasons)
 
 
-class Sensors:
-    """Reads the device. The processor's load is that since the reading before."""
-
-    def __init__(self, folder: Path, sysfs: Path = Path("/sys")) -> None:
-        self._folder = folder
-        self._sysfs = sysfs
-        psutil.cpu_percent()
-
-    def read(self) -> Readings:
-        """All sensors once; about a millisecond."""
-        memory = psutil.virtual_memory()
-        return Readings(
-            cpu_percent=psutil.cpu_percent(),
-            memory_total_bytes=memory.total,
-            memory_available_bytes=memory.available,
-            agent_memory_bytes=_agent_memory(),
-            disk_free_bytes=psutil.disk_usage(str(self._folder)).free,
-            temperature_c=read_temperature(self._sysfs),
-            throttled_bits=read_throttled(self._sysfs),
-        )
-
-
-def _agent_memory() -> int:
-    """Resident bytes of the agent and its children."""
-    own = psutil.Process()
-    return sum(_resident(process) for process in (own, *own.children(recursive=True)))
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:  # it ended meanwhile
-        return 0
-
-
-def read_temperature(sysfs: Path) -> float | None:
-    """The hottest thermal zone in °C; None where there is none."""
-    values = []
-    for path in sysfs.glob("class/thermal/thermal_zone*/temp"):
-        value = _read_int(path, base=10)
-        if value is not None:
-            values.append(value / 1000)
-    return max(values) if values else None
-
-
-def read_throttled(sysfs: Path) -> int | None:
-    """Throttling bits of a Raspberry Pi (0 under-voltage, 1 capped, 2 throttled, 3 hot; 16 to 19: since boot)."""
-    return _read_int(sysfs / _THROTTLED_FILE, base=16)
-
-
-def _read_int(path: Path, base: int) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii").strip(), base)
-    except (OSError, ValueError, UnicodeDecodeError):
-        return None
+def _throttling_words(bits: int | None) -> list[str]:
+    words = [text for bit, text in THROTTLING.items() if bits is not None and bits >> bit & 1]
+    return [f"{' and '.join(words)} (throttling bits {bits:#x})"] if words else []
 
 
 def build_health(readings: Readings, serving: Serving, agent: Agent) -> Health:
@@ -141,6 +84,9 @@ def build_health(readings: Readings, serving: Serving, agent: Agent) -> Health:
         agent_version=agent.version,
         temperature_c=readings.temperature_c,
         throttled_bits=readings.throttled_bits,
+        gpu_load_percent=readings.gpu_load_percent,
+        power_w=readings.power_w,
+        memory_pressure_percent=readings.memory_pressure_percent,
         outbox_depth=agent.outbox_depth,
         outbox_dropped=agent.outbox_dropped,
     )

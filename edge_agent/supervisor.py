@@ -30,6 +30,7 @@ from edge_agent.listening import Listening
 from edge_agent.memory import Memory
 from edge_agent.outbox import Outbox
 from edge_agent.regular import every
+from edge_agent.sensors import Sensors
 from edge_agent.settings import Settings
 from edge_agent.slot_runner import SlotRunner
 from edge_agent.update.journal import Journal
@@ -67,7 +68,7 @@ class Supervisor:
         self._desk: FleetDesk | None = None
         self._device = ""
         self._hardware_class = settings.hardware_class or hardware_class()
-        self._sensors = health.Sensors(home.folder)
+        self._sensors = Sensors(home.folder)
 
     # Life
 

@@ -1,11 +1,12 @@
-"""Sensors from recorded sysfs trees, and the rule that judges them."""
+"""The rule that judges what the sensors say, and the message."""
 
 from pathlib import Path
 
 import pytest
 
 from contract.states import HealthState
-from edge_agent.health import Agent, Readings, Sensors, Serving, build_health, judge, read_temperature, read_throttled
+from edge_agent.health import Agent, Serving, build_health, judge
+from edge_agent.sensors import Readings, Sensors
 
 GIB = 1 << 30
 FINE = Readings(5.0, 4 * GIB, 2 * GIB, 80 << 20, 10 * GIB, 45.0, None)
@@ -22,7 +23,9 @@ SERVING = Serving(wanted=1, answering=1, recent_crashes=0)
         (FINE._replace(memory_available_bytes=100 << 20), SERVING, HealthState.DEGRADED, "100 MiB of memory"),
         (FINE._replace(disk_free_bytes=1 << 20), SERVING, HealthState.DEGRADED, "1 MiB are free"),
         (FINE._replace(temperature_c=90.0), SERVING, HealthState.DEGRADED, "90 °C"),
-        (FINE._replace(throttled_bits=0x50005), SERVING, HealthState.DEGRADED, "0x50005"),
+        (FINE._replace(throttled_bits=0x50005), SERVING, HealthState.DEGRADED, "too little voltage and the processor is throttled"),
+        (FINE._replace(memory_pressure_percent=37.5), SERVING, HealthState.DEGRADED, "wait for memory 38 %"),
+        (FINE._replace(gpu_load_percent=100.0, power_w=40.0, memory_pressure_percent=1.0), SERVING, HealthState.HEALTHY, ""),
         (FINE._replace(throttled_bits=0x50000), SERVING, HealthState.HEALTHY, ""),
     ],
 )
@@ -30,25 +33,6 @@ def test_the_rule(readings: Readings, serving: Serving, state: HealthState, word
     found, reasons = judge(readings, serving)
     assert found is state
     assert words in " ".join(reasons)
-
-
-def test_a_recorded_pi(tmp_path: Path) -> None:
-    zone = tmp_path / "class/thermal/thermal_zone0"
-    zone.mkdir(parents=True)
-    (zone / "temp").write_text("48312\n")
-    firmware = tmp_path / "devices/platform/soc/soc:firmware"
-    firmware.mkdir(parents=True)
-    (firmware / "get_throttled").write_text("50005\n")
-    assert read_temperature(tmp_path) == pytest.approx(48.312)
-    assert read_throttled(tmp_path) == 0x50005
-
-
-def test_absent_and_broken_sensors_are_none_not_zero(tmp_path: Path) -> None:
-    zone = tmp_path / "class/thermal/thermal_zone0"
-    zone.mkdir(parents=True)
-    (zone / "temp").write_text("not a number")
-    assert read_temperature(tmp_path) is None
-    assert read_throttled(tmp_path) is None
 
 
 def test_this_machine_can_be_read(tmp_path: Path) -> None:
