@@ -85,6 +85,7 @@ BUILDERS = {
     mi.NoneType: lambda _info: st.none(),
     mi.AnyType: lambda _info: ANYTHING,
     mi.EnumType: lambda info: st.sampled_from(list(info.cls)),
+    mi.LiteralType: lambda info: st.sampled_from(list(info.values)),
     mi.StructType: _struct,
     mi.UnionType: lambda info: st.one_of([_of(kind) for kind in info.types]),
     mi.ListType: lambda info: st.lists(_of(info.item_type), max_size=3),
