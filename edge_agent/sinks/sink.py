@@ -12,7 +12,7 @@ class SinkError(SourceError):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One prediction as it leaves the device's application. `at` is UTC, `latency_ms` the engine's."""
+    """One prediction as it leaves the device's application. `at` is UTC, `latency_ms` the engine's, `rule` says which fired."""
 
     at: str
     source: str
@@ -25,6 +25,7 @@ class Record(msgspec.Struct, frozen=True):
     version: int
     variant: str
     application: str
+    rule: str = ""
 
 
 class Sink(Protocol):

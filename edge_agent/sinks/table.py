@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contract.application import Sink as SinkDocument
-from edge_agent.sinks import callback, jsonl
+from edge_agent.sinks import callback, gpio_pin, jsonl, mqtt_topic, webhook
 from edge_agent.sinks.sink import Sink, SinkError
 from edge_agent.sources.source import read_options
 
@@ -19,6 +19,9 @@ class SinkKind(NamedTuple):
 
 SINKS: Mapping[str, SinkKind] = {
     "jsonl": SinkKind(jsonl.JsonlOptions, jsonl.open_sink),
+    "mqtt": SinkKind(mqtt_topic.MqttSinkOptions, mqtt_topic.open_sink),
+    "webhook": SinkKind(webhook.WebhookOptions, webhook.open_sink),
+    "gpio": SinkKind(gpio_pin.GpioOptions, gpio_pin.open_sink),
     "callback": SinkKind(callback.CallbackOptions, callback.open_sink),
 }
 

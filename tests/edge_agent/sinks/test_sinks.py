@@ -57,7 +57,7 @@ def test_a_callback_must_be_registered_by_the_devices_own_program(tmp_path: Path
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (Sink("webhook"), "'webhook' is not supported by this agent version; it knows jsonl, callback"),
+        (Sink("siren"), "'siren' is not supported by this agent version; it knows jsonl, mqtt, webhook, gpio, callback"),
         (Sink("jsonl", {"file": "x"}), "known are path, max_bytes, keep"),
     ],
 )
