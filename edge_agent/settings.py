@@ -39,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
             ge=0, le=600_000, description="a worker that stands still for so long is replaced; 0: ten inferences, at least 120 ms"
         ),
     ] = 0.0
+    capture_samples: Annotated[bool, msgspec.Meta(description="let applications keep samples of what they see, on this device")] = False
+    capture_max_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes of kept samples per slot; the oldest goes first")] = 64 << 20
+    capture_per_hour: Annotated[int, msgspec.Meta(ge=0, le=36000, description="samples kept within an hour; flash wears out")] = 120
+    redaction_hook: Annotated[str, msgspec.Meta(max_length=200, description="module:function that sees a sample before it is kept")] = ""
+    callbacks: Annotated[dict[str, str], msgspec.Meta(max_length=64, description="name: module:function, for the sink callback")] = {}
     disk_reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes an update must leave free")] = 64 << 20
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600, description="MQTT keep-alive in seconds")] = 30
     download_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give a download up after so long without a byte")] = 3600.0

@@ -1,17 +1,24 @@
 """An application at work: source, model, rules, sinks."""
 
 import asyncio
+import difflib
 import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
-from contract.application import Application, CapturePolicy
+from contract.application import Application
 from contract.codec import utc_now
 from contract.manifest import Manifest
+from contract.messages import DEFAULT_SLOT
+from edge_agent.capture.field_samples import FieldSamples, open_field_samples
 from edge_agent.engine.engine import Prediction
 from edge_agent.engine.errors import InferenceError, InputError
+from edge_agent.engine.model_spec import DEFAULT_THRESHOLD
+from edge_agent.owner_functions import OwnerFunctionError, find_function
+from edge_agent.settings import Settings, SettingsError, load_settings
+from edge_agent.sinks.callback import register_callback
 from edge_agent.sinks.sink import Record, Sink, SinkError
 from edge_agent.sinks.table import open_sink
 from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
@@ -48,13 +55,15 @@ class SeldomLog:
 class ApplicationLoop:
     """Runs until its source ends, it fails, or it is cancelled; serving does not depend on it."""
 
-    def __init__(self, application: Application, inference: Inference, manifest: Manifest, variant: str) -> None:
+    def __init__(self, application: Application, inference: Inference, manifest: Manifest, variant: str, slot: str = DEFAULT_SLOT) -> None:
         self._application = application
         self._inference = inference
         self._manifest = manifest
         self._variant = variant
-        self._rules = [RuleState(rule) for rule in application.rules]
-        self._sinks: list[Sink] = []
+        self._slot = slot
+        self._rules: list[RuleState] = []
+        self._sinks: list[tuple[Sink, bool]] = []  # and whether it takes only what fired a rule
+        self._field_samples: FieldSamples | None = None
         self._broken_sinks: set[int] = set()
         self._drops = SeldomLog()
 
@@ -62,29 +71,56 @@ class ApplicationLoop:
         """Take every item of the source; what happens is told through `emit`."""
         try:
             self._check()
-            with ExitStack() as stack:
-                source = open_source(self._application.source, self._inference.engine.spec, data_folder)
-                for document in self._application.sinks:
-                    sink = open_sink(document, data_folder)
-                    stack.callback(sink.close)
-                    self._sinks.append(sink)
+            async with AsyncExitStack() as stack:
+                spec = self._inference.engine.spec
+                source = await asyncio.to_thread(open_source, self._application.source, spec, data_folder)
+                await self._open_sinks(stack, data_folder)
                 async with aclosing(source.items()) as items:
                     async for item in items:
                         await self._take(item, emit)
-        except SourceError as error:
+        except (SourceError, SettingsError) as error:
             log.error("the application %s stops: %s", self._application.name, error)  # noqa: TRY400
             emit(SourceEnded(str(error), failed=True))
             return
         emit(SourceEnded("the source came to its end"))
 
+    async def _open_sinks(self, stack: AsyncExitStack, data_folder: Path) -> None:
+        """Open sinks and field samples, on a thread: a pin or a disk may take a second; so may what is left to say at the end."""
+        settings = load_settings(data_folder)
+        for document in self._application.sinks:
+            if document.kind == "callback":
+                self._register_callback(str(document.options.get("name", "")), settings, data_folder)
+            sink = await asyncio.to_thread(open_sink, document, data_folder)
+            stack.push_async_callback(asyncio.to_thread, sink.close)
+            self._sinks.append((sink, document.on == "rules"))
+        self._field_samples = open_field_samples(self._application, settings, data_folder, self._slot)
+        if self._field_samples is not None:
+            stack.push_async_callback(asyncio.to_thread, self._field_samples.close)
+
+    @staticmethod
+    def _register_callback(name: str, settings: Settings, data_folder: Path) -> None:
+        if name not in settings.callbacks:
+            return
+        try:
+            register_callback(name, find_function(settings.callbacks[name], data_folder))
+        except OwnerFunctionError as error:
+            raise SinkError(f"the callback {name}: {error}") from error
+
     def _check(self) -> None:
-        model = self._manifest.name
+        """Refuse what could never work, rather than run and wait for ever."""
+        model, labels = self._manifest.name, self._manifest.labels
         if self._application.model != model:
             raise SourceError(
                 f"the application {self._application.name} is for the model {self._application.model}, this slot runs {model}"
             )
-        if self._application.capture != CapturePolicy():
-            log.warning("this agent version keeps no samples: the capture policy of %s is not followed", self._application.name)
+        for what, label in _labels_named(self._application):
+            if label not in labels:
+                close = difflib.get_close_matches(label, labels, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(labels)[:200]}"
+                raise SourceError(
+                    f"the application {self._application.name} has a {what} for {label!r}, a label that {model} does not have; {hint}"
+                )
+        self._rules = [RuleState(rule, labels) for rule in self._application.rules]
 
     async def _take(self, item: Item, emit: Callable[[FromWorker], None]) -> None:
         if isinstance(item, SourceSample):
@@ -112,13 +148,18 @@ class ApplicationLoop:
         now_s = loop.time()
         if self._application.deadline_ms and (now_s - begun_s) * 1000 > self._application.deadline_ms:
             recorder.record_deadline_miss()
-        self._write(item.name, prediction)
-        if prediction.accepted:
-            for firing in take_all(self._rules, prediction.label, prediction.score, now_s):
-                emit(self._event(firing, prediction))
+        firings = take_all(self._rules, prediction, now_s)
+        record = self._record(item.name, prediction, firings)
+        for index, (sink, only_fired) in enumerate(self._sinks):
+            if firings or not only_fired:
+                self._write_to(index, sink, record)
+        for firing in firings:
+            emit(self._event(firing, prediction))
+        if self._field_samples is not None:
+            self._field_samples.offer(item.sample, record, now_s)
 
-    def _write(self, name: str, prediction: Prediction) -> None:
-        record = Record(
+    def _record(self, name: str, prediction: Prediction, firings: Sequence[Firing]) -> Record:
+        return Record(
             at=utc_now(),
             source=name,
             label=prediction.label,
@@ -130,9 +171,8 @@ class ApplicationLoop:
             version=self._manifest.version,
             variant=self._variant,
             application=self._application.name,
+            rule="; ".join(firing.text for firing in firings),
         )
-        for index, sink in enumerate(self._sinks):
-            self._write_to(index, sink, record)
 
     def _write_to(self, index: int, sink: Sink, record: Record) -> None:
         """A broken sink is said once and tried again with every record."""
@@ -154,6 +194,11 @@ class ApplicationLoop:
             "within_s": round(firing.within_s, 3),
         }
         return RuleFired(utc_now(), firing.text, data)
+
+
+def _labels_named(application: Application) -> Iterator[tuple[str, str]]:
+    yield from (("threshold", label) for label in application.thresholds if label != DEFAULT_THRESHOLD)
+    yield from (("rule", rule.label) for rule in application.rules if rule.label)
 
 
 def _more(amount: int) -> str:

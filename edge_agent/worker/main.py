@@ -94,7 +94,7 @@ class Worker:
         self.send(ready)
         self._start(self._turn_windows(), "windows")
         if request.application is not None:
-            application = ApplicationLoop(request.application, self._inference, manifest, request.variant)
+            application = ApplicationLoop(request.application, self._inference, manifest, request.variant, request.slot)
             self._start(application.run(Path(request.data_folder), self.send), "application")
         self._start(self._read_control(lines), "control")
         await self._ended.wait()
