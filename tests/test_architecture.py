@@ -24,7 +24,15 @@ HEAVY_PLACES = ("desktop_app/training", "desktop_app/tasks", "desktop_app/evalua
 SERVER_ONLY = {"litestar", "sqlalchemy", "alembic", "uvicorn", "aiomqtt", "mqtt5"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "core", "base", "manager", "misc", "util", "helper"}
 SUPERVISOR_FREE_OF = {"numpy", "onnxruntime", "ai_edge_litert", "PIL"}
-ENGINE_PLACES = ("edge_agent/engine", "edge_agent/worker", "edge_agent/serving", "edge_agent/sources", "edge_agent/sinks")
+ENGINE_PLACES = (
+    "edge_agent/engine",
+    "edge_agent/worker",
+    "edge_agent/serving",
+    "edge_agent/sources",
+    "edge_agent/sinks",
+    "edge_agent/capture/field_samples",  # the worker's side; store and choice are the supervisor's too
+    "edge_agent/capture/sample_encoding",
+)
 
 
 def modules(folder: str) -> list[Path]:
