@@ -57,14 +57,14 @@ def create(client: "FleetClient", spec_file: Path | None, as_json: bool, **optio
     """Roll VERSION of MODEL out."""
     from contract.rest import RolloutView
     from fleet_server.commands.rollout_options import build_spec, read_spec
+    from fleet_server.words import counted
 
     view = client.post("/v1/rollouts", read_spec(spec_file) if spec_file else build_spec(options), RolloutView)
     if as_json:
         print_json(view)
     else:
-        click.echo(
-            f"{view.rollout} is {view.state.value}: {view.spec.model} version {view.spec.version} to {len(view.assignments)} devices"
-        )
+        devices = counted(len(view.assignments), "device")
+        click.echo(f"{view.rollout} is {view.state.value}: {view.spec.model} version {view.spec.version} to {devices}")
         if view.verdict:
             click.echo(view.verdict.text)
 

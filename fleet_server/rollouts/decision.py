@@ -9,6 +9,7 @@ from fleet_server.rollouts.comparison import compare_arms
 from fleet_server.rollouts.facts import CONTROL, TREATMENT, DeviceFacts, RolloutFacts
 from fleet_server.rollouts.gates import LATENCY_MIN_INFERENCES, evaluate_gates
 from fleet_server.rollouts.lifecycle import Trigger
+from fleet_server.words import part_of
 
 EXPOSE_AT_ONCE = 500
 """Wishes signed in one transaction."""
@@ -110,7 +111,7 @@ def _summary(facts: RolloutFacts) -> str:
     done = [device for device in facts.exposed() if device.settled and not device.failed]
     failed = [device.device for device in facts.exposed() if device.settled and device.failed]
     lost = [device.device for device in facts.exposed() if device.unreachable(facts.now)]
-    text = f"{len(done)} of {len(facts.exposed())} devices are done"
+    text = f"{part_of(len(done), len(facts.exposed()), 'device')} done"
     text += f"; {len(failed)} failed: {_names(failed)}" if failed else ""
     return text + (f"; {len(lost)} unreachable: {_names(lost)}" if lost else "")
 
@@ -127,5 +128,5 @@ def _roll_back(facts: RolloutFacts, decision: Decision) -> Decision:
     started_at = facts.now if facts.rollback_started_at is None else facts.rollback_started_at
     if missing and facts.now < started_at + facts.spec.device_deadline_s:
         return decision
-    text = f"{len(facts.exposed()) - len(missing)} of {len(facts.exposed())} devices are back"
+    text = f"{part_of(len(facts.exposed()) - len(missing), len(facts.exposed()), 'device')} back"
     return decision._replace(trigger=Trigger.ALL_BACK, reason=text + (f"; not heard of: {_names(missing)}" if missing else ""))

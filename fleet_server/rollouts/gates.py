@@ -4,10 +4,11 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
-from contract.rest import GateView
+from contract.rest import GateSpec, GateView
 from contract.states import GateVerdict
 from fleet_server.rollouts.facts import CONTROL, TREATMENT, DeviceFacts, RolloutFacts
 from fleet_server.rollouts.failure_evidence import failures_to_stop, log_e_value, log_ratio_evidence
+from fleet_server.words import counted
 
 LATENCY_MIN_INFERENCES = 20  # of one device, before its 95th percentile counts
 ERROR_MIN_INFERENCES = 50  # of an arm
@@ -32,13 +33,29 @@ def install_failures(facts: RolloutFacts) -> GateView:
     failed = sum(device.version_fault for device in begun)
     evidence = math.exp(min(log_e_value(failed, len(begun), limits.tolerated_failure_share), 700.0))
     limit = 1 / limits.alpha
-    reason = f"{failed} of {len(begun)} devices that began failed because of the version; evidence {evidence:.3g}, it fails at {limit:.3g}"
+    reason = f"{failed} of {counted(len(begun), 'device')} that began failed because of the version"
+    reason += f"; evidence {evidence:.3g}, it fails at {limit:.3g}"
     if evidence >= limit:
         return GateView(
             "install_failures", FAIL, f"{reason}: more than the tolerated {limits.tolerated_failure_share:.1%} fail", evidence, limit
         )
-    stop = failures_to_stop(len(begun), limits.tolerated_failure_share, limits.alpha)
-    return GateView("install_failures", PASS, f"{reason}{f', at {stop} failures of as many devices' if stop else ''}", evidence, limit)
+    return GateView("install_failures", PASS, reason + _why_not_yet(failed, len(begun), limits), evidence, limit)
+
+
+def _why_not_yet(failed: int, begun: int, limits: GateSpec) -> str:
+    """Why failures do not stop the rollout yet, and how many would."""
+    devices = next((n for n in range(max(begun, 1), begun + 100) if _would_stop(n, limits)), None)
+    stop = failures_to_stop(devices, limits.tolerated_failure_share, limits.alpha) if devices is not None else None
+    enough = f"; {stop} of {devices} would be" if stop else ""
+    if not failed:
+        return enough + " enough" if enough else ""
+    share = f"more than the tolerated {limits.tolerated_failure_share:.1%} of devices fail"
+    return f": not yet evidence that {share}, since so few may fail by chance{enough}"
+
+
+def _would_stop(devices: int, limits: GateSpec) -> bool:
+    """Whether the failure of all of so many devices is enough evidence."""
+    return log_e_value(devices, devices, limits.tolerated_failure_share) >= -math.log(limits.alpha)
 
 
 def max_failures(facts: RolloutFacts) -> GateView:
@@ -46,9 +63,9 @@ def max_failures(facts: RolloutFacts) -> GateView:
     limit = facts.spec.gates.max_failures
     failed = sum(device.failed for device in facts.exposed())
     if not limit:
-        return GateView("max_failures", PASS, f"off; {failed} devices failed", float(failed))
+        return GateView("max_failures", PASS, f"off; {counted(failed, 'device')} failed", float(failed))
     verdict = FAIL if failed >= limit else PASS
-    return GateView("max_failures", verdict, f"{failed} devices failed, it fails at {limit}", float(failed), float(limit))
+    return GateView("max_failures", verdict, f"{counted(failed, 'device')} failed, it fails at {limit}", float(failed), float(limit))
 
 
 def phase_success(facts: RolloutFacts) -> GateView:
@@ -77,7 +94,7 @@ def _phase_in_words(facts: RolloutFacts, members: Sequence[DeviceFacts]) -> tupl
     done = sum(device.settled and not device.failed for device in members)
     failed = sum(device.settled and device.failed for device in members)
     lost = sum(device.unreachable(facts.now) for device in members)
-    reason = f"{done} of {len(members)} devices of phase {facts.phase + 1} are done, {failed} failed"
+    reason = f"{done} of {counted(len(members), 'device')} of phase {facts.phase + 1} done, {failed} failed"
     reason += f", {lost} unreachable" if lost else ""
     under_way = len(members) - done - failed - lost
     reason += f", {under_way} under way" if under_way else ""

@@ -141,7 +141,7 @@ function drawRollout(rollout) {
     ]),
     "",
   );
-  const details = make("details", opened.has(rollout.rollout) ? { open: "" } : {}, make("summary", {}, `Gates and ${rollout.assignments.length} devices`), make("div", { class: "scroll" }, gates), make("div", { class: "scroll" }, devices));
+  const details = make("details", opened.has(rollout.rollout) ? { open: "" } : {}, make("summary", {}, `Gates and ${rollout.assignments.length} ${rollout.assignments.length === 1 ? "device" : "devices"}`), make("div", { class: "scroll" }, gates), make("div", { class: "scroll" }, devices));
   details.addEventListener("toggle", () => (details.open ? opened.add(rollout.rollout) : opened.delete(rollout.rollout)));
   return make(
     "article", { class: "card" },

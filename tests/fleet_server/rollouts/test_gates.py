@@ -19,6 +19,19 @@ def test_two_of_two_failures_stop_at_the_default_limits():
     assert gates.install_failures(make_facts([broken("a")])).verdict is PASS
 
 
+def test_a_failure_that_does_not_stop_the_rollout_yet_says_why():
+    alone = gates.install_failures(make_facts([broken("a")])).reason
+    assert alone.startswith("1 of 1 device that began failed")
+    assert alone.endswith(
+        "not yet evidence that more than the tolerated 5.0% of devices fail, since so few may fail by chance; 2 of 2 would be"
+    )
+    many = gates.install_failures(make_facts([broken("a"), *(done(f"d{i}") for i in range(9))])).reason
+    assert "so few may fail by chance; 5 of 10 would be" in many
+    assert gates.install_failures(make_facts([done("d")])).reason.endswith("; 2 of 2 would be enough")
+    hopeless = make_spec(gates=GateSpec(tolerated_failure_share=0.999))
+    assert gates.install_failures(make_facts([broken("a")], spec=hopeless)).reason.endswith("by chance")
+
+
 def test_failures_that_come_first_do_not_condemn_a_phase_that_is_under_way():
     under_way = [device(f"u{i}", started=True) for i in range(98)]
     assert gates.install_failures(make_facts([broken("a"), broken("b"), *under_way])).verdict is PASS
