@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from desktop_app.data.catalogue import SPLITS
 from desktop_app.data.project import Project
 from desktop_app.errors import EvaluationError
-from desktop_app.evaluation.evaluation import Evaluation, Predictions, Subject, in_words, save_evaluation, summarize
+from desktop_app.evaluation.evaluation import Evaluation, Predictions, Subject, save_evaluation, summarize
 from desktop_app.evaluation.scoring import open_scorer
 from desktop_app.jobs.context import JobContext
 from desktop_app.jobs.requests import EvaluateJob
@@ -45,7 +45,6 @@ def evaluate(project: Project, job: EvaluateJob, context: JobContext) -> Evaluat
     labels = np.array([index[sample.label] for sample in samples], dtype=np.int64)
     evaluation = summarize(Subject(run, job.split, samples, version.labels, scorer.name), scores, labels)
     save_evaluation(run, evaluation, Predictions(scores, labels, tuple(sample.sha256 for sample in samples)))
-    context.message(in_words(evaluation))
     return evaluation
 
 
