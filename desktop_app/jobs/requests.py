@@ -64,7 +64,7 @@ class EvaluateJob(Job, frozen=True, tag="evaluate"):
 
 
 class ConvertJob(Job, frozen=True, tag="convert"):
-    """Convert a run to `targets` (variant names; empty: all); losses are in points of accuracy (1.0 = 0.01)."""
+    """Convert a run to `targets` (variant names; empty: the task's usual ones); losses are in points of accuracy (1.0 = 0.01)."""
 
     run: str
     targets: tuple[str, ...] = ()
