@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from fleet_server.broker.passwords import hash_password
 from fleet_server.broker.settings import Broker, BrokerAddress, BrokerError, BrokerSettings, DeviceDirectory, loopback_of
 
 logger = logging.getLogger(__name__)
+output_logger = logging.getLogger(f"{__name__}.output")
 PROGRAM = "mosquitto"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -90,6 +92,8 @@ class Mosquitto:
         self._devices = devices
         self._server_verifier = hash_password(address.password)
         self._process: asyncio.subprocess.Process | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._said: deque[str] = deque(maxlen=3)
 
     @property
     def config_path(self) -> Path:
@@ -130,9 +134,22 @@ class Mosquitto:
         write_atomic(self.config_path, configuration(self._settings, self.address.port))
         await end_leftover(self.config_path)
         self._process = await asyncio.create_subprocess_exec(
-            program, "-c", str(self.config_path), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            program,
+            "-c",
+            str(self.config_path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )  # of its own session: Ctrl-C is for the server, which then ends it in order
+        self._listener = asyncio.create_task(self._pass_on(self._process.stdout), name="mosquitto-output")
         await self._wait_until_listening(self._process)
+
+    async def _pass_on(self, output: asyncio.StreamReader | None) -> None:
+        """What it says before it opens its log file; ends with it."""
+        while output is not None and (line := await output.readline()):
+            self._said.append(line.decode(errors="replace").strip())
+            output_logger.debug("mosquitto: %s", self._said[-1])
 
     async def _wait_until_listening(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()
@@ -158,7 +175,7 @@ class Mosquitto:
     def _last_log(self) -> str:
         path = self._settings.folder / "mosquitto.log"
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-        return " / ".join(line.partition(": ")[2] for line in lines[-3:]) or "it left no log"
+        return " / ".join(line.partition(": ")[2] for line in lines[-3:] or self._said) or "it left no log"
 
     async def keep_alive(self) -> None:
         """Start it again whenever it ends by itself."""
@@ -182,6 +199,8 @@ class Mosquitto:
         except asyncio.TimeoutError:
             process.kill()
             await process.wait()
+        if self._listener is not None:
+            await self._listener
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """The managed mosquitto: its files, its life as a child process, and what survives a power cut."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -73,8 +74,24 @@ def test_a_configuration_that_mosquitto_refuses_is_reported_with_its_words(tmp_p
         async with open_broker(settings_of("mosquitto", tmp_path, **missing), Devices()):
             pass
 
-    with pytest.raises(BrokerError, match="ended at once"):
+    with pytest.raises(BrokerError, match="ended at once: OpenSSL"):
         asyncio.run(start())
+
+
+@needs_mosquitto
+def test_what_mosquitto_says_outside_its_log_goes_into_the_servers_at_debug(tmp_path, capfd, caplog, monkeypatch):
+    async def start():
+        async with open_broker(settings_of("mosquitto", tmp_path), Devices()):
+            pass
+
+    script = tmp_path / "chatty"
+    script.write_text(f'#!/bin/sh\necho "not as root" >&2\nexec {find_mosquitto()} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr("fleet_server.broker.mosquitto.find_mosquitto", lambda: str(script))
+    with caplog.at_level(logging.DEBUG, "fleet_server.broker.mosquitto.output"):
+        asyncio.run(start())
+    assert "mosquitto: not as root" in caplog.messages
+    assert "not as root" not in "".join(capfd.readouterr())
 
 
 @needs_mosquitto
