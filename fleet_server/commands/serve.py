@@ -32,15 +32,20 @@ def serve_command(data: Path, verbose: bool, **options: object) -> None:
     from fleet_server.errors import FleetError
     from fleet_server.serving import ServeSettings, serve
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for name in ("aiomqtt", "alembic", "fleet_server.link.fleet_link.mqtt", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.WARNING)
+    set_up_logs(verbose=verbose)
     settings = ServeSettings(data=data, **options)  # type: ignore[arg-type]
     try:
         _run(serve(settings, _tell))
     except (FleetError, BrokerError, ContractError) as error:
         advice = getattr(error, "advice", "")
         raise click.ClickException(f"{error}{'. ' + advice if advice else ''}") from error
+
+
+def set_up_logs(*, verbose: bool) -> None:
+    """The server's own sentences; of its libraries and its mosquitto only warnings, unless `verbose`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for name in ("aiomqtt", "alembic", "fleet_server.broker.mosquitto.output", "fleet_server.link.fleet_link.mqtt", "tuf", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 def _run(work: object) -> None:

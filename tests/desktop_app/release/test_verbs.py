@@ -50,6 +50,7 @@ def test_the_loop_from_keys_to_a_claim(keys, tmp_path, capsys):
         capsys.readouterr()
         assert run(["withdraw", "colours", "1", *to]) == 1
         assert "not published" in capsys.readouterr().err
+    assert "No signature" not in (tmp_path / "data.log").read_text()
 
 
 def test_keys_are_listed_backed_up_restored_and_exported(keys, tmp_path, capsys):
