@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from contract.codec import encode
-from contract.names import check_id
+from contract.names import is_id, slug
 from contract.rest import RolloutSpec, Verdict
 from contract.states import RolloutState
 from fleet_server.audit import OPERATOR, record
 from fleet_server.conductor.moves import Conduct, move
-from fleet_server.errors import NotFoundError, RefusedError
+from fleet_server.errors import FleetError, NotFoundError, RefusedError
 from fleet_server.registry.lookup import get_application, get_version
 from fleet_server.rollouts.cohort import Place, Weights, plan_cohort
 from fleet_server.rollouts.comparison import compare_arms
@@ -61,9 +61,14 @@ def check_spec(spec: RolloutSpec) -> None:
     """Check what the types do not.
 
     Raises:
+        FleetError: the name is none.
         RefusedError: phases that do not rise, an unknown `on_failure`, a control like the treatment.
     """
-    check_id(spec.name, "name of the rollout")
+    if not is_id(spec.name):
+        raise FleetError(
+            f"the rollout's name {spec.name[:80]!r} is not valid: use 1 to 63 of a-z, 0-9 and -, not beginning or ending with -",
+            f"Call it {slug(spec.name, f'{spec.model}-{spec.version}')!r}, for one.",
+        )
     shares = [phase.share_bp for phase in spec.phases]
     if not shares or shares != sorted(set(shares)):
         raise RefusedError(

@@ -371,6 +371,16 @@ def test_a_spec_that_can_not_be_is_refused_and_leaves_nothing(theatre, changes, 
     assert theatre.read(lambda connection: connection.execute(select(schema.rollouts)).all()) == []
 
 
+@pytest.mark.parametrize(("name", "better"), [("My Rollout!", "my-rollout"), ("", "digits-2"), ("-x", "x")])
+def test_a_name_that_is_none_is_answered_with_one_that_would_do(client, fleet, studio, name, better):
+    fleet("pi-1")
+    studio.publish_version("digits", 2)
+    response = studio.post("/v1/rollouts", RolloutSpec(name, "digits", 2))
+    assert response.status_code == 400
+    assert "a-z, 0-9 and -" in response.json()["error"]
+    assert repr(better) in response.json()["advice"]
+
+
 def test_a_version_below_min_version_is_not_rolled_out(theatre, studio):
     studio.publish_policy("digits", 3).raise_for_status()
     with pytest.raises(RefusedError, match="withdrawn"):
