@@ -6,7 +6,8 @@
 | `resize` | `height`, `width`, `mode`: `linear`, `shrink`: `linear` | bilinear, half-pixel centres, no antialias, uint8, floor |
 | `crop` | `height`, `width` | the middle; a frame that is smaller is refused |
 | `colour` | `order`: `RGB`, `BGR` or `GREY` | from RGB; grey is that of ITU-R 601 |
-| `window`, `tokenize` | | not supported by this agent version |
+| `window` | `length`, `hop`, `pad`: `none`, `end`, `function`: `none`, `hann` | a waveform float32 (T,) to windows float32 (N, length) |
+| `tokenize` | `kind`, `vocabulary` or `model`, `length`, `unknown`, `pad`, `lower`, `dtype` | one text to ids (length,); see `tokens` |
 
 The vectors are in `tests/golden/host_steps.json`. A runtime refuses an operation or option that it
 does not know; it never guesses.
@@ -21,12 +22,14 @@ import numpy as np
 from contract.manifest import HostStep
 from edge_agent.engine.decoding import decode_image
 from edge_agent.engine.errors import InputError, StepRefusedError
+from edge_agent.engine.tokens import LENGTH_MAX, build_tokenizer, is_vocabulary
+from edge_agent.engine.waveforms import frame_waveform
 
 Step = Callable[[np.ndarray], np.ndarray]
 Options = Mapping[str, Any]
 
-_UNSUPPORTED = ("window", "tokenize")
 _MAX_SIDE = 16384
+_MAX_COUNT = 1 << 26
 _CHANNELS = 3
 _WEIGHT_BITS = 10
 
@@ -41,8 +44,6 @@ def build_steps(pipeline: Sequence[HostStep]) -> tuple[Step, ...]:
 
 
 def _build(step: HostStep) -> Step:
-    if step.operation in _UNSUPPORTED:
-        raise StepRefusedError(f"the host step {step.operation!r} is not supported by this agent version; update the agent")
     if step.operation not in HOST_STEPS:
         raise StepRefusedError(
             f"the host step {step.operation[:40]!r} is unknown; this agent knows {', '.join(HOST_STEPS)}. Nothing is guessed"
@@ -61,6 +62,14 @@ def _check_options(operation: str, options: Options, known: Mapping[str, Callabl
 
 def _is_side(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_SIDE
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_COUNT
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
 def _sides(operation: str, options: Options) -> tuple[int, int]:
@@ -96,6 +105,48 @@ def _build_crop(options: Options) -> Step:
 def _build_colour(options: Options) -> Step:
     _check_options("colour", options, {"order": lambda value: value in _COLOURS})
     return _COLOURS[options.get("order", "RGB")]
+
+
+def _build_window(options: Options) -> Step:
+    known = {
+        "length": _is_count,
+        "hop": _is_count,
+        "pad": lambda value: value in {"none", "end"},
+        "function": lambda value: value in {"none", "hann"},
+    }
+    _check_options("window", options, known)
+    if "length" not in options:
+        raise StepRefusedError("the host step window lacks length")
+    length, pad_end = options["length"], options.get("pad", "none") == "end"
+    hop = options.get("hop", length)
+    weights = hann(length) if options.get("function", "none") == "hann" else None
+
+    def window(samples: np.ndarray) -> np.ndarray:
+        windows = frame_waveform(samples, length, hop, pad_end=pad_end)
+        return windows if weights is None else windows * weights
+
+    return window
+
+
+def _build_tokenize(options: Options) -> Step:
+    known = {
+        "kind": lambda value: value in {"whitespace", "character", "sentencepiece"},
+        "vocabulary": is_vocabulary,
+        "model": lambda value: isinstance(value, str),
+        "length": lambda value: _is_count(value) and value <= LENGTH_MAX,
+        "unknown": _is_id,
+        "pad": _is_id,
+        "lower": lambda value: isinstance(value, bool),
+        "dtype": lambda value: value in {"int64", "int32"},
+    }
+    _check_options("tokenize", options, known)
+    return build_tokenizer(options)
+
+
+def hann(length: int) -> np.ndarray:
+    """The periodic Hann window, float32 (length,): 0.5 - 0.5 cos(2 pi n / length), computed in double precision."""
+    weights: np.ndarray = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    return weights
 
 
 def crop(frame: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -198,4 +249,6 @@ HOST_STEPS: Mapping[str, Callable[[Options], Step]] = {
     "resize": _build_resize,
     "crop": _build_crop,
     "colour": _build_colour,
+    "window": _build_window,
+    "tokenize": _build_tokenize,
 }

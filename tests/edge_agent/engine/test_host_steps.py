@@ -1,4 +1,6 @@
+import base64
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from contract.manifest import HostStep
+from contract.manifest import HostStep, TensorSpec, Variant
+from edge_agent.engine.engine import open_variant
 from edge_agent.engine.errors import InputError, StepRefusedError
-from edge_agent.engine.host_steps import HOST_STEPS, build_steps, resize
+from edge_agent.engine.host_steps import HOST_STEPS, build_steps, hann, resize
+from edge_agent.engine.model_spec import ModelSpec
 
 VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "host_steps.json").read_text())
 
@@ -20,10 +24,11 @@ VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "host_steps.json").
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
 def test_published_vectors(vector: dict) -> None:
     (step,) = build_steps([HostStep(vector["operation"], vector["options"])])
-    found = step(np.array(vector["input"], np.uint8)).astype(int)
+    found = step(np.array(vector["input"], vector.get("dtype", "uint8")))
     expected = np.array(vector["output"])
     assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= vector["tolerance"]
+    assert found.dtype == vector.get("output_dtype", "uint8")
+    assert np.abs(found.astype(np.float64) - expected).max() <= vector["tolerance"]
 
 
 def test_every_operation_has_a_published_vector() -> None:
@@ -77,9 +82,23 @@ def test_grey_is_that_of_pillow() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (HostStep("window", {"length": 4}), "'window' is not supported by this agent version"),
-        (HostStep("tokenize"), "not supported by this agent version"),
-        (HostStep("sharpen"), "unknown; this agent knows decode, resize, crop, colour"),
+        (HostStep("sharpen"), "unknown; this agent knows decode, resize, crop, colour, window, tokenize"),
+        (HostStep("window", {"hop": 4}), "lacks length"),
+        (HostStep("window", {"length": 0}), "length=0"),
+        (HostStep("window", {"length": 4, "hop": 2.5}), "hop=2.5"),
+        (HostStep("window", {"length": 4, "pad": "reflect"}), "pad='reflect'"),
+        (HostStep("window", {"length": 4, "function": "hamming"}), "function='hamming'"),
+        (HostStep("window", {"length": 4, "centre": True}), "unknown option 'centre'"),
+        (HostStep("tokenize"), "lacks kind and vocabulary"),
+        (HostStep("tokenize", {"kind": "bpe"}), "kind='bpe'"),
+        (HostStep("tokenize", {"kind": "whitespace", "vocabulary": ["a", "b"]}), "lacks length"),
+        (HostStep("tokenize", {"kind": "whitespace", "vocabulary": ["a", "a"], "length": 2}), "vocabulary="),
+        (HostStep("tokenize", {"kind": "whitespace", "vocabulary": ["a"], "length": 2}), "unknown=1, pad=0 beyond 1 tokens"),
+        (HostStep("tokenize", {"kind": "character", "vocabulary": ["a", "b"], "length": 2, "unknown": 2}), "unknown=2"),
+        (HostStep("tokenize", {"kind": "character", "vocabulary": ["a", "b"], "length": 2, "model": ""}), "takes a model only as"),
+        (HostStep("tokenize", {"kind": "character", "vocabulary": ["a", "b"], "length": 1 << 20}), "length=1048576"),
+        (HostStep("tokenize", {"kind": "sentencepiece", "length": 2}), "lacks model"),
+        (HostStep("tokenize", {"kind": "sentencepiece", "length": 2, "model": "", "vocabulary": ["a"]}), "takes no vocabulary"),
         (HostStep("resize", {"height": 4}), "lacks width"),
         (HostStep("resize", {"height": 4, "width": 4, "antialias": True}), "unknown option 'antialias'"),
         (HostStep("resize", {"height": 4, "width": 4, "mode": "cubic"}), "mode='cubic'"),
@@ -102,3 +121,72 @@ def test_a_frame_that_does_not_fit_a_step_is_refused() -> None:
         crop(np.zeros((9, 20, 3), np.uint8))
     with pytest.raises(InputError, match="expected a frame"):
         resize(np.zeros((9, 20), np.uint8), 4, 4)
+
+
+def test_hann_is_the_periodic_one_and_windows_are_the_signals_own() -> None:
+    np.testing.assert_allclose(hann(4), [0, 0.5, 1, 0.5], atol=1e-7)
+    (window,) = build_steps([HostStep("window", {"length": 400, "hop": 160, "function": "hann"})])
+    sound = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+    windows = window(sound)
+    assert windows.shape == (98, 400)
+    assert windows.dtype == np.float32
+    np.testing.assert_allclose(windows[3], sound[480:880] * hann(400), atol=1e-7)
+    with pytest.raises(InputError, match="one window needs 400"):
+        window(sound[:399])
+
+
+def test_only_one_text_of_bounded_length_is_tokenized() -> None:
+    (tokenize,) = build_steps([HostStep("tokenize", {"kind": "character", "vocabulary": ["_", "?", "a"], "length": 3})])
+    assert tokenize(np.array("ab")).tolist() == [2, 1, 0]
+    with pytest.raises(InputError, match="expected one text"):
+        tokenize(np.array(["a", "b"], object))
+    with pytest.raises(InputError, match="at most 1048576"):
+        tokenize(np.array(["a" * ((1 << 20) + 1)], object))
+
+
+def test_sentencepiece_gives_the_ids_of_its_model(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    (tmp_path / "text.txt").write_text("".join(f"the quick brown fox jumps over dog {n}\n" for n in range(200)))
+    prefix = tmp_path / "model"
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "text.txt"), model_prefix=str(prefix), vocab_size=50, minloglevel=2, num_threads=1
+    )
+    model = prefix.with_suffix(".model").read_bytes()
+    options = {"kind": "sentencepiece", "model": base64.b64encode(model).decode(), "length": 12, "dtype": "int32"}
+    (tokenize,) = build_steps([HostStep("tokenize", options)])
+    ids = sentencepiece.SentencePieceProcessor(model_proto=model).encode("the brown dog", out_type=int)
+    found = tokenize(np.array(["the brown dog"], object))
+    assert found.dtype == np.int32
+    assert found.tolist() == [*ids, *[0] * 12][:12]
+
+
+@pytest.mark.parametrize("model", ["no base64!", "AAAA", base64.b64encode(b"broken" * 100).decode()])
+def test_a_broken_sentencepiece_model_is_refused(model: str) -> None:
+    pytest.importorskip("sentencepiece")
+    with pytest.raises(StepRefusedError, match="is broken"):
+        build_steps([HostStep("tokenize", {"kind": "sentencepiece", "model": model, "length": 4})])
+
+
+def test_without_sentencepiece_its_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(StepRefusedError, match="needs the package sentencepiece"):
+        build_steps([HostStep("tokenize", {"kind": "sentencepiece", "model": "", "length": 4})])
+
+
+def test_a_model_of_text_is_served_through_its_host_step(tmp_path: Path) -> None:
+    """One string in, tokenized on the host, ids into the graph."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Softmax", ["numbers"], ["scores"], axis=-1),
+    ]
+    graph = helper.make_graph(nodes, "text", [value("ids", TensorProto.INT64, ["N", 2])], [value("scores", TensorProto.FLOAT, ["N", 2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "text.onnx").write_bytes(model.SerializeToString())
+    step = HostStep("tokenize", {"kind": "whitespace", "vocabulary": ["", "?", "good"], "length": 2, "lower": True})
+    spec = ModelSpec(
+        "text-classification", ("first", "second"), (TensorSpec("text", "string", (1,)),), (TensorSpec("scores", "float32", (2,)),), {}
+    )
+    with open_variant(tmp_path / "text.onnx", Variant("onnx", "float32", "none", "text.onnx", pipeline=(step,)), spec) as engine:
+        assert engine.predict({"text": np.array(["GOOD"], object)}).label == "first"
+        assert engine.predict({"text": np.array(["odd good"], object)}).label == "second"
