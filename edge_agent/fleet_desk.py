@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import time
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -59,6 +58,7 @@ class FleetDesk:
         self._session = 0
         self._may_send = False
         self._sent_upto = 0
+        self._stream = outbox.stream
         self._last_send = 0.0
         self._report_due = False
         self._wake = asyncio.Event()
@@ -156,10 +156,7 @@ class FleetDesk:
         self._keep(window)
 
     def _keep(self, message: Event | Window) -> None:
-        try:
-            self.outbox.put(message)
-        except sqlite3.Error as error:
-            log.warning("A message for the fleet is lost, the outbox can not be written: %s", error)
+        self.outbox.put(message)
         self._wake.set()
 
     def send_health(self, health: Health) -> None:
@@ -233,6 +230,7 @@ class FleetDesk:
 
     def send_due(self, now: float) -> None:
         """Send the reported state if it changed, and what waits in the outbox."""
+        self.outbox.flush_if_due()
         if not self.is_connected:
             return
         if self._report_due and self._publish(Channel.REPORTED, encode(self._owner.build_reported(self._memory.revision_seen))):
@@ -246,7 +244,10 @@ class FleetDesk:
         self._send_outbox(now)
 
     def _send_outbox(self, now: float) -> None:
-        for message in self.outbox.waiting():
+        waiting = self.outbox.waiting()
+        if self.outbox.stream != self._stream:  # the file was lost: its numbers begin anew
+            self._stream, self._sent_upto = self.outbox.stream, 0
+        for message in waiting:
             if message.sequence <= self._sent_upto:
                 continue
             if not self._publish(message.channel, message.body):

@@ -3,194 +3,189 @@
 A message gets its sequence number when it is first sent, not when it is made: so the numbers of one
 stream have no gaps, whatever was dropped to keep the file small. Only the server's own
 acknowledgement (`committed_upto`) removes a message; until then it is sent again.
+
+Updates' and the agent's own events are written at once. Windows, rules' events and acknowledgements
+wait up to `hold_s` in memory and are written together: a kill loses at most those seconds of them.
 """
 
-import contextlib
 import logging
-import secrets
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-import msgspec
 
 from contract.codec import encode
 from contract.messages import Event, Window
 from contract.topics import Channel
+from edge_agent.outbox_file import PRIORITIES, Change, OutboxFile, Unsent, Waiting, is_disk_trouble
 
 MAX_BYTES = 16 << 20
 IN_FLIGHT = 100
-_KINDS: dict[str, type[Event] | type[Window]] = {Channel.EVENT.value: Event, Channel.WINDOW.value: Window}
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS stream (id TEXT NOT NULL, next_sequence INTEGER NOT NULL, dropped INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS message (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  channel TEXT NOT NULL,
-  priority INTEGER NOT NULL,
-  sequence INTEGER,
-  body BLOB NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS message_sequence ON message (sequence) WHERE sequence IS NOT NULL;
-"""
+HOLD_S = 2.0
+HELD_MAX_BYTES = 256 << 10
+_LAST_URGENT = PRIORITIES.index("agent")
 
 log = logging.getLogger(__name__)
-
-
-class Waiting(NamedTuple):
-    """A message to send: `body` has its stream and sequence."""
-
-    sequence: int
-    channel: Channel
-    body: bytes
 
 
 class Outbox:
     """The outbox of one agent; used from one thread."""
 
-    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, in_flight: int = IN_FLIGHT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        in_flight: int = IN_FLIGHT,
+        hold_s: float = HOLD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open or make the file; a damaged one is set aside and a new stream begins."""
-        self._max_bytes = max_bytes
-        self._in_flight = in_flight
-        try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError as error:
-            log.warning("The outbox is damaged (%s); it is kept as %s.damaged and a new one begins", error, path.name)
-            _set_aside(path)
-            self._db = _open(path)
-        row = self._db.execute("SELECT id, next_sequence, dropped FROM stream").fetchone()
-        self.stream: str = row[0]
-        self._bytes = self._count_bytes()
+        self._max_bytes, self._in_flight, self._hold_s, self._clock = max_bytes, in_flight, hold_s, clock
+        self._file = OutboxFile(path)
+        self._sent = self._file.sent()
+        self._held: list[Unsent] = []
+        self._lost: list[int] = []  # priorities of what was dropped from memory
+        self._acked_upto = 0
+        self._changed_s = clock()
+        self._trouble = ""
+
+    @property
+    def stream(self) -> str:
+        """The file's id; another one after the file was lost."""
+        return self._file.stream
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """How many messages of each kind (update, agent, window, rule) were dropped for want of space, since the file was made."""
+        drops = self._file.dropped
+        for priority in self._lost:
+            drops[PRIORITIES[priority]] = drops.get(PRIORITIES[priority], 0) + 1
+        return drops
 
     @property
     def dropped(self) -> int:
         """How many messages were dropped for want of space since the file was made."""
-        return int(self._db.execute("SELECT dropped FROM stream").fetchone()[0])
+        return sum(self.drops.values())
 
     @property
     def depth(self) -> int:
         """How many messages wait, sent ones without acknowledgement included."""
-        return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
+        return len(self._sent) + self._file.unsent + len(self._held)
 
     @property
     def first_sequence(self) -> int:
         """The oldest sequence that is still held; the next one where none is."""
-        row = self._db.execute("SELECT coalesce((SELECT min(sequence) FROM message), (SELECT next_sequence FROM stream))").fetchone()
-        return int(row[0])
+        return self._sent[0].sequence if self._sent else self._file.next_sequence
+
+    @property
+    def transactions(self) -> int:
+        """How often something was written since the start."""
+        return self._file.transactions
 
     def put(self, message: Event | Window) -> None:
         """Keep a message until the server has it; its stream and sequence are set when it is sent.
 
-        Raises:
-            sqlite3.Error: the disk is full or broken.
+        Where the disk is full or broken it is kept in memory, as long as there is room.
         """
-        channel = Channel.EVENT if isinstance(message, Event) else Channel.WINDOW
-        body = encode(message)
-        with self._transaction():
-            self._db.execute(
-                "INSERT INTO message (channel, priority, body) VALUES (?, ?, ?)",
-                (channel.value, 0 if channel is Channel.EVENT else 1, body),
-            )
-            self._bytes += len(body)
-            self._make_room()
+        unsent = _unsent(message)
+        self._note_change()
+        self._held.append(unsent)
+        if unsent.priority <= _LAST_URGENT or sum(len(held.body) for held in self._held) > HELD_MAX_BYTES:
+            self.flush()
 
-    def _make_room(self) -> None:
-        """Drop the oldest windows that were never sent, then the oldest such events."""
-        while self._bytes > self._max_bytes:
-            row = self._db.execute(
-                "SELECT id, length(body) FROM message WHERE sequence IS NULL ORDER BY priority DESC, id LIMIT 1",
-            ).fetchone()
-            if row is None:
-                return
-            self._db.execute("DELETE FROM message WHERE id = ?", (row[0],))
-            self._db.execute("UPDATE stream SET dropped = dropped + 1")
-            self._bytes -= row[1]
+    def flush_if_due(self) -> None:
+        """Write what `waiting` has not taken up for a while, because nobody asks; cheap where there is nothing."""
+        if (self._held or self._acked_upto) and self._clock() - self._changed_s >= 2 * self._hold_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all that is in memory, in one transaction."""
+        self._commit(0)
 
     def waiting(self) -> list[Waiting]:
         """All messages to be sent now, in the order of their sequence: those without acknowledgement, then new ones.
 
         At most `in_flight` have a sequence at a time; the rest follow as acknowledgements come.
         """
-        sent = self._sent()
-        if len(sent) < self._in_flight and self._number(self._in_flight - len(sent)):
-            sent = self._sent()
-        return sent
-
-    def _number(self, count: int) -> bool:
-        """Give the next sequence numbers to up to `count` messages, events first."""
-        rows = self._db.execute(
-            "SELECT id, channel, body FROM message WHERE sequence IS NULL ORDER BY priority, id LIMIT ?", (count,)
-        ).fetchall()
-        if not rows:
-            return False
-        with self._transaction():
-            first = int(self._db.execute("SELECT next_sequence FROM stream").fetchone()[0])
-            for sequence, (identifier, channel, body) in enumerate(rows, first):
-                numbered = self._stamp(channel, body, sequence)
-                self._db.execute("UPDATE message SET sequence = ?, body = ? WHERE id = ?", (sequence, numbered, identifier))
-                self._bytes += len(numbered) - len(body)
-            self._db.execute("UPDATE stream SET next_sequence = ?", (first + len(rows),))
-        return True
-
-    def _stamp(self, channel: str, body: bytes, sequence: int) -> bytes:
-        message = msgspec.json.decode(body, type=_KINDS[channel])
-        return encode(msgspec.structs.replace(message, stream=self.stream, sequence=sequence))
-
-    def _sent(self) -> list[Waiting]:
-        rows = self._db.execute("SELECT sequence, channel, body FROM message WHERE sequence IS NOT NULL ORDER BY sequence")
-        return [Waiting(sequence, Channel(channel), body) for sequence, channel, body in rows]
+        due = bool(self._held) and self._clock() - self._changed_s >= self._hold_s
+        room = self._in_flight - len(self._sent)
+        if room > 0 and (self._file.unsent or due):
+            self._commit(room)
+        return list(self._sent)
 
     def acknowledge(self, stream: str, committed_upto: int) -> int:
         """Forget what the server has; returns how many messages that were. Another stream's is ignored."""
         if stream != self.stream:
             return 0
-        with self._transaction():
-            count = self._db.execute("DELETE FROM message WHERE sequence <= ?", (committed_upto,)).rowcount
+        kept = [waiting for waiting in self._sent if waiting.sequence > committed_upto]
+        count = len(self._sent) - len(kept)
         if count:
-            self._bytes = self._count_bytes()
+            self._note_change()
+            self._sent, self._acked_upto = kept, max(self._acked_upto, committed_upto)
         return count
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            self._bytes = self._count_bytes()
-            raise
+    def _note_change(self) -> None:
+        if not self._held and not self._acked_upto:
+            self._changed_s = self._clock()
 
-    def _count_bytes(self) -> int:
-        return int(self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM message").fetchone()[0])
+    def _commit(self, number: int) -> None:
+        """Write everything, and give up to `number` messages their sequence."""
+        urgent = any(held.priority <= _LAST_URGENT for held in self._held)
+        change = Change(self._max_bytes, self._acked_upto, tuple(self._held), tuple(self._lost), number, urgent)
+        try:
+            numbered = self._file.commit(change)
+        except sqlite3.Error as error:
+            self._bear(error)
+            return
+        self._held, self._lost, self._acked_upto, self._trouble = [], [], 0, ""
+        self._sent += numbered
+
+    def _bear(self, error: sqlite3.Error) -> None:
+        """Nothing was written: wait for a better disk, or begin anew where the file is damaged."""
+        if not is_disk_trouble(error) and isinstance(error, sqlite3.DatabaseError):
+            self._begin_anew(error)
+            return
+        if str(error) != self._trouble:
+            log.warning("The outbox can not be written and keeps what it can in memory: %s", error)
+            self._trouble = str(error)
+        self._changed_s = self._clock()
+        self._drop_from_memory()
+
+    def _drop_from_memory(self) -> None:
+        size = sum(len(held.body) for held in self._held)
+        for held in sorted(self._held, key=lambda one: -one.priority):  # sorting keeps age's order within a priority
+            if size <= HELD_MAX_BYTES:
+                return
+            self._held.remove(held)
+            self._lost.append(held.priority)
+            size -= len(held.body)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """What is known in memory goes into a new file; what only the damaged one held stays there."""
+        known = [_unsent_again(waiting) for waiting in self._sent] + self._held
+        try:
+            self._file.set_aside(error)
+        except (OSError, sqlite3.Error):
+            log.exception("The damaged outbox could not be set aside")
+            return
+        self._sent, self._acked_upto, self._held = [], 0, known
+        self._commit(0)
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Write what is in memory and close the file."""
+        if self._held or self._acked_upto or self._lost:
+            self.flush()
+        self._file.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_SCHEMA)
-        _check(db)
-        if db.execute("SELECT count(*) FROM stream").fetchone()[0] == 0:
-            db.execute("INSERT INTO stream VALUES (?, 1, 0)", (secrets.token_hex(16),))
-    except BaseException:
-        db.close()
-        raise
-    return db
+def _unsent(message: Event | Window) -> Unsent:
+    if isinstance(message, Window):
+        return Unsent(PRIORITIES.index("window"), Channel.WINDOW, encode(message))
+    kind = message.kind if message.kind in PRIORITIES else "agent"
+    return Unsent(PRIORITIES.index(kind), Channel.EVENT, encode(message))
 
 
-def _check(db: sqlite3.Connection) -> None:
-    answer = db.execute("PRAGMA quick_check").fetchone()[0]
-    if answer != "ok":
-        raise sqlite3.DatabaseError(f"its check says: {answer}")
-
-
-def _set_aside(path: Path) -> None:
-    path.replace(path.with_name(f"{path.name}.damaged"))
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _unsent_again(waiting: Waiting) -> Unsent:
+    """A numbered message as one without a number, which comes first again."""
+    return Unsent(0, waiting.channel, waiting.body)

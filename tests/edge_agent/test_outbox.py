@@ -18,8 +18,8 @@ from contract.topics import Channel
 from edge_agent.outbox import Outbox
 
 
-def event(text: str = "hello") -> Event:
-    return Event(1, "", 1, "boot", utc_now(), "agent", text=text)
+def event(text: str = "hello", kind: str = "agent") -> Event:
+    return Event(1, "", 1, "boot", utc_now(), kind, text=text)
 
 
 def window(index: int = 0) -> Window:
@@ -88,7 +88,7 @@ def test_it_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_events_go_before_windows_and_at_most_so_many_are_under_way(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "outbox.sqlite", in_flight=3)
+    outbox = Outbox(tmp_path / "outbox.sqlite", in_flight=3, hold_s=0)
     outbox.put(window(0))
     for text in "abc":
         outbox.put(event(text))
@@ -129,11 +129,106 @@ def test_a_damaged_file_is_set_aside_and_a_new_stream_begins(outbox: Outbox, tmp
     assert (tmp_path / "outbox.sqlite.damaged").exists()
 
 
+def test_updates_go_before_windows_before_rules_and_are_dropped_in_the_other_order(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", max_bytes=20_000, hold_s=0)
+    for index in range(40):
+        for kind in ("rule", "agent", "update"):
+            outbox.put(event(f"{kind} {index}" + "x" * 100, kind))
+        outbox.put(window(index))
+    outbox.flush()
+    assert set(outbox.drops) == {"rule", "window"}
+    assert outbox.drops["rule"] == 40
+    assert outbox.dropped == sum(outbox.drops.values())
+    sent = [msgspec.json.decode(waiting.body) for waiting in outbox.waiting()]
+    assert [message.get("kind", "window") for message in sent] == ["update"] * 40 + ["agent"] * 40 + ["window"] * (len(sent) - 80)
+    outbox.close()
+    assert Outbox(tmp_path / "outbox.sqlite").drops["rule"] == 40
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_ten_minutes_of_windows_and_rules_costs_few_writes(tmp_path: Path) -> None:
+    clock = Clock()
+    outbox = Outbox(tmp_path / "outbox.sqlite", clock=clock)
+    stored: set[int] = set()
+    for second in range(600):
+        clock.now = float(second)
+        outbox.put(event(str(second), "rule"))
+        if second % 60 == 0:
+            outbox.put(window(second))
+        outbox.flush_if_due()
+        stored |= {waiting.sequence for waiting in outbox.waiting()}
+        outbox.acknowledge(outbox.stream, max(stored, default=0))
+    clock.now += 10
+    stored |= {waiting.sequence for waiting in outbox.waiting()}
+    assert stored == set(range(1, 611)), "all of them came, without a gap"
+    assert outbox.transactions <= 310, "one for two or three messages, where it was three for each"
+
+
+def test_what_is_urgent_is_written_at_once_and_takes_along_what_waits(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", clock=Clock())
+    outbox.put(window(0))
+    assert (outbox.transactions, outbox.depth) == (0, 1)
+    assert outbox.waiting() == []
+    outbox.put(event("urgent", "update"))
+    assert outbox.transactions == 1
+    assert [waiting.channel for waiting in outbox.waiting()] == [Channel.EVENT, Channel.WINDOW]
+
+
+def test_a_full_disk_keeps_in_memory_what_fits_and_writes_it_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    db = outbox._file._db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    for index in range(400):
+        outbox.put(event(f"{index}" + "x" * 1000, "rule" if index % 2 else "update"))
+    assert sum(len(held.body) for held in outbox._held) <= 256 << 10
+    assert set(outbox.drops) == {"rule"}
+    assert len([record for record in caplog.records if "can not be written" in record.message]) == 1
+    kept = outbox.depth
+    db.execute("PRAGMA max_page_count = 100000")
+    outbox.flush()
+    assert (outbox.depth, outbox._held) == (kept, [])
+    assert sum(outbox.drops.values()) + kept == 400
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_set_aside_and_what_is_known_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    outbox = Outbox(path)
+    for text in "abc":
+        outbox.put(event(text))
+    assert texts(outbox) == ["a", "b", "c"]
+    before = outbox.stream
+    outbox._file._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    path.write_bytes(data)
+    outbox._file._db.execute("PRAGMA cache_size = 0")
+    outbox._file._db.execute("PRAGMA shrink_memory")
+    outbox.put(event("d"))
+    assert outbox.stream != before
+    assert texts(outbox) == ["a", "b", "c", "d"]
+    assert (tmp_path / "outbox.sqlite.damaged").exists()
+
+
+def test_a_file_of_an_earlier_version_is_read_on(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox._file._db.execute("DROP TABLE drop_count")
+    outbox._file._db.execute("UPDATE stream SET dropped = 7")
+    outbox.close()
+    again = Outbox(tmp_path / "outbox.sqlite")
+    assert (again.dropped, again.drops) == (7, {"unknown": 7})
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.sampled_from(["put", "window", "send", "ack", "lost", "reopen"]), max_size=40))
 def test_whatever_happens_each_message_reaches_the_server_once_in_order(steps: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("outbox") / "outbox.sqlite"
-    outbox, stored, put = Outbox(path, in_flight=4), {}, 0
+    outbox, stored, put = Outbox(path, in_flight=4, hold_s=0), {}, 0
     for step in [*steps, *["send", "ack"] * 15]:
         if step in {"put", "window"}:
             outbox.put(event(str(put)) if step == "put" else window(put))
@@ -144,7 +239,7 @@ def test_whatever_happens_each_message_reaches_the_server_once_in_order(steps: l
             outbox.acknowledge(outbox.stream, max(stored, default=0))
         elif step == "reopen":
             outbox.close()
-            outbox = Outbox(path, in_flight=4)
+            outbox = Outbox(path, in_flight=4, hold_s=0)
     assert sorted(stored) == list(range(1, put + 1))
     assert outbox.depth == 0
     outbox.close()
