@@ -1,6 +1,7 @@
 """Counts what a model does, window by window, for a few microseconds per inference."""
 
 import bisect
+import math
 from typing import NamedTuple
 
 from contract.codec import utc_now
@@ -42,7 +43,10 @@ class WindowRecorder:
         self._errors = self._dropped = self._missed = 0
 
     def record(self, prediction: Prediction) -> None:
-        """Count one answer."""
+        """Count one answer; one whose score is no number counts as an inference that failed."""
+        if not math.isfinite(prediction.score):
+            self._errors += 1
+            return
         latency, confidence = self._latency, self._confidence
         latency.counts[bisect.bisect_left(LATENCY_BOUNDS_US, prediction.latency_us)] += 1
         latency.total += prediction.latency_us

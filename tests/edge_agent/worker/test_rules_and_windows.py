@@ -7,6 +7,7 @@ from contract.application import Rule
 from contract.reference import Reference
 from contract.sketches import CONFIDENCE_BOUNDS, Histogram
 from edge_agent.engine.engine import Prediction
+from edge_agent.worker.messages import decode_from_worker, encode_line
 from edge_agent.worker.rules import RuleState
 from edge_agent.worker.windows import WindowRecorder
 
@@ -108,6 +109,27 @@ def test_a_window_counts_what_happened_and_the_next_begins_empty() -> None:
     later = recorder.close(14.0)
     assert later is not None
     assert (later.index, later.count, recorder.completed) == (2, 1, 4)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_a_failed_inference_and_spoils_no_window(score: float) -> None:
+    recorder = WindowRecorder(LABELS, None, 0.0)
+    recorder.record(prediction(0, score))
+    recorder.record(prediction(1, 0.75))
+    stats = recorder.close(1.0)
+    assert stats is not None
+    assert (stats.count, stats.errors, stats.class_counts, stats.confidence.total) == (1, 1, {"dog": 1}, 0.75)
+    assert decode_from_worker(encode_line(stats)) == stats
+
+
+def test_windows_of_misses_and_drops_alone_are_told_too() -> None:
+    recorder = WindowRecorder(LABELS, None, 0.0)
+    recorder.record_deadline_miss()
+    missed = recorder.close(1.0)
+    recorder.record_drop()
+    dropped = recorder.close(2.0)
+    assert missed is not None and dropped is not None  # noqa: PT018  (narrows the types)
+    assert [(stats.count, stats.deadline_misses, stats.dropped) for stats in (missed, dropped)] == [(0, 1, 0), (0, 0, 1)]
 
 
 def test_drift_is_told_against_the_reference() -> None:
