@@ -1,5 +1,6 @@
 """Who is let in: the names of loopback, and beyond loopback a bearer token over TLS."""
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -34,6 +35,7 @@ def check_host(headers: Mapping[str, str]) -> None:
         raise HttpError(403, "requests of other sites are not taken", close=True)
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback_name(host: str) -> bool:
     """Whether `host`, with or without a port, is one of the ways to write this machine's loopback.
 

@@ -131,7 +131,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._body is not None:
             self._received += nbytes
             if self._received == len(self._body):
-                self._dispatch(self._body)
+                self._end_body(self._body)
             return
         if not self._filled and self._chunks is None:
             self._begun_s = self.last_activity_s
@@ -223,8 +223,7 @@ class Connection(asyncio.BufferedProtocol):
         if there == head.content_length:
             body = bytes(self._view[begin : begin + there])
             self._shift(begin + there)
-            self._head = head
-            self._dispatch(body)
+            self._dispatch(head, body)
             return
         self._door.admit(0, head.content_length)
         self._head, self._body, self._received = head, bytearray(head.content_length), there
@@ -244,7 +243,13 @@ class Connection(asyncio.BufferedProtocol):
     def _take_chunks(self, chunks: ChunkedBody) -> None:
         self._shift(chunks.feed(self._view[: self._filled]))
         if chunks.done:
-            self._dispatch(chunks.body)
+            self._end_body(chunks.body)
+
+    def _end_body(self, body: bytearray) -> None:
+        head = self._head
+        self._forget_request()
+        if head is not None:
+            self._dispatch(head, body)
 
     def _say_continue(self, head: Head) -> None:
         if head.expects_continue and self._transport is not None:
@@ -252,18 +257,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _shift(self, used: int) -> None:
         rest = self._filled - used
-        if rest and used:
+        if rest:
             self._view[:rest] = bytes(self._view[used : self._filled])
         self._filled = rest
 
     # Answers
 
-    def _dispatch(self, body: Body) -> None:
+    def _dispatch(self, head: Head, body: Body) -> None:
         """Hand a whole request to the service."""
-        head = self._head
-        self._forget_request()
-        if head is None:
-            return
         try:
             answer = self._handler(head, body)
         except HttpError as error:

@@ -79,6 +79,7 @@ class Inquiry(NamedTuple):
     timeout: object = None  # parameters.timeout as it came
 
 
+_BINARY, _JSON = Wanted(binary=True), Wanted(binary=False)
 _DECODER = msgspec.json.Decoder(InferRequest)
 _ENCODER = msgspec.json.Encoder()
 
@@ -109,7 +110,8 @@ def decode_infer(headers: Mapping[str, str], body: bytes | bytearray, inputs: di
                 raise HttpError(400, f"input {tensor.name}: binary_data_size is more than what follows the JSON")
             data = view[position : position + size]
             position += size
-        _refuse_shared_memory(tensor.name, tensor.parameters)
+        if "shared_memory_region" in tensor.parameters:
+            raise _no_shared_memory(tensor.name)
         sample[tensor.name] = _decode_tensor(tensor, data, inputs[tensor.name])
     if position != len(view):
         raise HttpError(400, f"{len(view) - position} bytes follow the last binary input")
@@ -120,17 +122,17 @@ def decode_infer(headers: Mapping[str, str], body: bytes | bytearray, inputs: di
     return Inquiry(sample, request.id, wanted, binary, request.parameters.get("timeout"))
 
 
-def _refuse_shared_memory(name: str, parameters: dict[str, Any]) -> None:
-    if "shared_memory_region" in parameters:
-        raise HttpError(400, f"{name[:60]}: shared memory is not served here; send and take tensors as binary data")
+def _no_shared_memory(name: str) -> HttpError:
+    return HttpError(400, f"{name[:60]}: shared memory is not served here; send and take tensors as binary data")
 
 
 def _read_wanted(output: RequestedOutput) -> Wanted:
     parameters = output.parameters
-    if not parameters:
-        return Wanted(binary=False)
-    _refuse_shared_memory(output.name, parameters)
-    classes = parameters.get("classification", 0)
+    if "shared_memory_region" in parameters:
+        raise _no_shared_memory(output.name)
+    classes = parameters.get("classification")
+    if classes is None:
+        return _BINARY if parameters.get("binary_data") else _JSON
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
         raise HttpError(400, f"output {output.name[:60]}: classification is a number of classes")
     return Wanted(bool(parameters.get("binary_data", False)), classes)
@@ -165,7 +167,7 @@ def encode_infer(inquiry: Inquiry, prediction: Prediction, manifest: Manifest) -
     """
     arrays = dict(prediction.outputs)
     arrays.setdefault(LABEL, np.array([prediction.label], object))
-    wanted = dict.fromkeys(arrays, Wanted(inquiry.binary)) if inquiry.wanted is None else inquiry.wanted
+    wanted = dict.fromkeys(arrays, _BINARY if inquiry.binary else _JSON) if inquiry.wanted is None else inquiry.wanted
     pieces: list[bytes] = []
     outputs = []
     for name, (binary, classes) in wanted.items():

@@ -3,6 +3,7 @@
 What the model does not take is refused in words; nothing is converted to make it fit.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -77,6 +78,7 @@ _BY_TYPE = {content_type: kind for kind in RAW_KINDS for content_type in kind.co
 _IMAGE, _SOUND, _ARRAY = _BY_TYPE["image/*"], _BY_TYPE["audio/wav"], _BY_TYPE["application/x-npy"]
 
 
+@functools.lru_cache(maxsize=64)
 def find_raw_kind(header: str) -> RawKind | None:
     """The kind for a `Content-Type`; None where it is none of these."""
     content_type = header.partition(";")[0].strip().lower()

@@ -30,8 +30,9 @@ class RequestTimes:
         self.output_ns += encoded - predicted
         self.last_inference_ms = int(time.time() * 1000)
         micros = total / 1000
-        self.durations_us.counts[bisect.bisect_left(LATENCY_BOUNDS_US, micros)] += 1
-        self.durations_us.total += micros
+        durations = self.durations_us
+        durations.counts[bisect.bisect_left(LATENCY_BOUNDS_US, micros)] += 1
+        durations.total += micros
 
     def record_failure(self, total_ns: int) -> None:
         """Count a request that got an error."""

@@ -26,7 +26,7 @@ from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.hardware import agent_version
 from edge_agent.serving.compressed_bodies import unpack
 from edge_agent.serving.connection import Body
-from edge_agent.serving.deadlines import timeout_s
+from edge_agent.serving.deadlines import HEADER, timeout_s
 from edge_agent.serving.http_messages import Head, HttpError, Response, json_response
 from edge_agent.serving.inference_protocol import decode_infer, encode_infer
 from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata, model_statistics, repository_index
@@ -64,6 +64,7 @@ class Service:
         self._variant = variant
         self._max_body_bytes = max_body_bytes
         self._deadline_s = deadline_s
+        self._deadline_ns = int(deadline_s * 1e9)
         self._inputs = {spec.name: spec for spec in manifest.inputs}
         self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
@@ -146,6 +147,8 @@ class Service:
             raise
 
     def _asked(self, begun_ns: int, head: Head, timeout: object) -> Asked:
+        if timeout is None and HEADER not in head.headers:
+            return Asked(begun_ns, begun_ns + self._deadline_ns)
         return Asked(begun_ns, begun_ns + int(timeout_s(head.headers, timeout, self._deadline_s) * 1e9))
 
     def _short(self, prediction: Prediction) -> Answer:
@@ -155,7 +158,9 @@ class Service:
         """At once on the event loop where the model is fast, else in turn."""
         if not self._inference.inline:
             return self._counted(asked, lambda: self._answer_in_turn(asked, sample, render))
-        decoded_ns = self._in_time(asked)
+        decoded_ns = time.perf_counter_ns()
+        if decoded_ns > asked.due_ns:
+            raise self._late()
         try:
             prediction = self._inference.predict_now(sample)
         except (InputError, InferenceError) as error:
@@ -171,10 +176,11 @@ class Service:
         return self._finish(asked, decoded_ns, prediction, render)
 
     def _finish(self, asked: Asked, decoded_ns: int, prediction: Prediction, render: Callable[[Prediction], Response]) -> Response:
-        predicted_ns = self._in_time(asked)
+        predicted_ns = time.perf_counter_ns()
+        if predicted_ns > asked.due_ns:
+            raise self._late()
         response = render(prediction)
-        marks = (asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns())
-        self.times.record(marks, int(prediction.latency_us * 1000))
+        self.times.record((asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns()), int(prediction.latency_us * 1000))
         return response
 
     async def _answer_rows(self, asked: Asked, samples: Samples) -> Response:
@@ -208,9 +214,12 @@ class Service:
         """The time now; raises `HttpError` 504 where that is after the deadline."""
         now_ns = time.perf_counter_ns()
         if now_ns > asked.due_ns:
-            self._inference.recorder.record_deadline_miss()
-            raise HttpError(504, "there was no answer before the request's deadline")
+            raise self._late()
         return now_ns
+
+    def _late(self) -> HttpError:
+        self._inference.recorder.record_deadline_miss()
+        return HttpError(504, "there was no answer before the request's deadline")
 
     def _http_error(self, error: Exception) -> HttpError:
         if isinstance(error, QueueFullError):

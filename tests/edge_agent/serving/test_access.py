@@ -48,7 +48,8 @@ def test_every_spelling_of_loopback_is_let_in(host: str) -> None:
     [
         "", "evil.example", "localhost.evil.example", "evil.example:80", "127.0.0.1.evil.example", "0.0.0.0", "192.168.0.1", "[::]",
         "[fe80::1]", "[::ffff:192.168.0.1]", "[::1", "::1", "[::1]x", "[::1]:x", "localhost:x", "localhost:123456",
-        "localhost@evil.example", "localhost, evil.example", "127.0.0.1 evil.example", "127.0.0.1\tx", "1", "localhost..", "①②⑦.0.0.1", "localhost:80:90",
+        "localhost@evil.example", "localhost, evil.example",
+        "127.0.0.1 evil.example", "127.0.0.1\tx", "1", "localhost..", "①②⑦.0.0.1", "localhost:80:90",
     ],
 )  # fmt: skip
 def test_every_other_name_is_not(host: str) -> None:
