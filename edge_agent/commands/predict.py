@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from contract.package import Package
     from contract.signing import PublicKey
     from edge_agent.engine.engine import Engine
+    from edge_agent.sinks.batch_lines import Found
+    from edge_agent.sources.batch import Batch
+
+PLAIN_EVERY_S = 10.0
 
 
 class Chosen(NamedTuple):
@@ -33,6 +38,14 @@ class Options(NamedTuple):
     unsigned: bool
 
 
+class Target(NamedTuple):
+    """Where the answers go."""
+
+    output: Path | None
+    resume: bool
+    as_json: bool
+
+
 @click.command()
 @click.argument("package")
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
@@ -43,6 +56,7 @@ class Options(NamedTuple):
 @click.option("--insecure-skip-signature", "unsigned", is_flag=True, help="Take a package without looking at who signed it.")
 @click.option("--golden", is_flag=True, help="Check the golden samples instead: what this machine computes beside what the desk did.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON lines here instead of to stdout.")
+@click.option("--resume", is_flag=True, help="Go on with an --output that was interrupted; nothing is repeated or left out.")
 @home_option
 @json_option
 def predict(  # noqa: PLR0917  (click hands every option over by name)
@@ -53,18 +67,21 @@ def predict(  # noqa: PLR0917  (click hands every option over by name)
     unsigned: bool,
     golden: bool,
     output: Path | None,
+    resume: bool,
     home_folder: Path,
     as_json: bool,
 ) -> None:
     """Answer for INPUTS with PACKAGE.
 
     PACKAGE is a folder, an *.eyelet file, or the name of a model that is installed here. INPUTS are
-    images and folders of images, or CSV files for a model of rows. A package must be signed by a
+    images or WAV files and folders of them, or CSV and Parquet files for a model of rows. A package must be signed by a
     key of `eyelet-agent trust` or of --key. Inputs that can not be read are said and left out; the
     exit code is then 1.
     """
     if not inputs and not golden:
         raise click.UsageError("name at least one input, or --golden")
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with a file: name it with --output")
     from contract.errors import ContractError
     from edge_agent.engine.errors import EngineError
     from edge_agent.home import HomeError
@@ -73,7 +90,7 @@ def predict(  # noqa: PLR0917  (click hands every option over by name)
 
     options = Options(home_folder, keys, variant, unsigned)
     with errors_in_words(ContractError, EngineError, SourceError, HomeError, TrustError, OSError), _chosen(package, options) as chosen:
-        failed = _check_golden(chosen, as_json) if golden else _predict_files(chosen, inputs, output, as_json)
+        failed = _check_golden(chosen, as_json) if golden else _predict_files(chosen, inputs, Target(output, resume, as_json))
     if failed:
         raise click.ClickException(failed)
 
@@ -161,29 +178,46 @@ def _check_golden(chosen: Chosen, as_json: bool) -> str:
     return "" if result.passed else "this machine does not compute what the desk computed"
 
 
-def _predict_files(chosen: Chosen, inputs: tuple[Path, ...], output: Path | None, as_json: bool) -> str:
+def _predict_files(chosen: Chosen, inputs: tuple[Path, ...], target: Target) -> str:
     """Print or write one answer per sample; returns what failed."""
-    from contract.files import atomic_writer
     from edge_agent.engine.engine import open_engine
+    from edge_agent.sources.batch import plan_batch
 
     with open_engine(chosen.package, chosen.variant) as engine:
-        if output is None:
-            return _answer_all(engine, chosen, inputs, lambda line: _print_line(line, as_json))
-        with atomic_writer(output) as file:
-            return _answer_all(engine, chosen, inputs, lambda line: file.write(_encode(line) + b"\n"))
+        batch = plan_batch(inputs, engine.spec)
+        if target.output is None:
+            return _answer_all(engine, chosen, batch, lambda line: _print_line(line, target.as_json))
+        return _write_all(engine, chosen, batch, target.output, target.resume)
 
 
-def _answer_all(engine: "Engine", chosen: Chosen, inputs: tuple[Path, ...], write: Any) -> str:  # noqa: ANN401  (a function of one line)
+def _write_all(engine: "Engine", chosen: Chosen, batch: "Batch", output: Path, resume: bool) -> str:
+    from edge_agent.sinks.batch_lines import BatchHead, is_complete, open_batch_lines, partial_of
+
+    if resume and is_complete(output):
+        click.echo(f"{output} is whole already; leave --resume out to answer anew", err=True)
+        return ""
+    if partial_of(output).exists() and not resume:
+        click.echo(f"{partial_of(output)}, which was interrupted, is begun anew (--resume would go on with it)", err=True)
+    head = BatchHead(1, chosen.package.digest, chosen.variant, batch.fingerprint())
+    with open_batch_lines(output, head, resume=resume) as lines:
+        found = lines.found
+        if found.lines:
+            if batch.name_at(found.lines - 1) != found.last_input:
+                raise click.ClickException(f"{partial_of(output)} does not fit these inputs; leave --resume out to begin anew")
+            click.echo(f"going on after {found.lines} answers", err=True)
+        return _answer_all(engine, chosen, batch, lambda line: lines.write(_encode(line)), found)
+
+
+def _answer_all(engine: "Engine", chosen: Chosen, batch: "Batch", write: Any, found: "Found | None" = None) -> str:  # noqa: ANN401  (a function of one line)
+    """Answer what `found` does not hold yet."""
     from edge_agent.engine.answers import answer_of
     from edge_agent.engine.errors import InferenceError, InputError
-    from edge_agent.sources.batch import plan_batch
     from edge_agent.sources.source import SourceDropped
 
-    batch = plan_batch(inputs, engine.spec)
-    failed = total = 0
-    with _progress(batch.file_count) as advance:
-        for index, item in batch.items():
-            advance(index)
+    total, failed = (found.lines, found.failed) if found else (0, 0)
+    with _progress(batch) as advance:
+        for item, position in batch.items(total):
+            advance(position)
             total += 1
             try:
                 if isinstance(item, SourceDropped):
@@ -196,17 +230,31 @@ def _answer_all(engine: "Engine", chosen: Chosen, inputs: tuple[Path, ...], writ
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; gives a function that takes how many are done."""
+def _progress(batch: "Batch") -> Iterator[Any]:
+    """A bar on stderr where that is a terminal, else a line every ten seconds; gives a function that takes how many are done."""
     if not sys.stderr.isatty():
-        yield lambda _done: None
+        yield _PlainProgress(batch).advance
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("predict", total=total)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predict", total=batch.total)
         yield lambda done: bar.update(task, completed=done)
+
+
+class _PlainProgress:
+    """Says how far it is, seldom."""
+
+    def __init__(self, batch: "Batch") -> None:
+        self._batch = batch
+        self._next_s = time.monotonic() + PLAIN_EVERY_S
+
+    def advance(self, done: int) -> None:
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + PLAIN_EVERY_S
+            click.echo(f"predict: {done} of {self._batch.total}", err=True)
 
 
 def _encode(line: dict[str, Any]) -> bytes:

@@ -1,23 +1,40 @@
-"""Inputs of an offline batch: files and folders that a person names, as samples one after the other."""
+"""Inputs of an offline batch: files and folders that a person names, as samples one after the other.
 
-from collections.abc import Iterator, Sequence
+The same files give the same samples in the same order each time, so a batch can go on where it stopped.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.engine.decoding import read_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
+from edge_agent.engine.waveforms import takes_sound
 from edge_agent.sources.csv_rows import read_rows
 from edge_agent.sources.folder import list_images
-from edge_agent.sources.source import SourceDropped, SourceError, SourceSample
+from edge_agent.sources.parquet_rows import PARQUET_SUFFIXES, count_parquet_rows, read_parquet_rows
+from edge_agent.sources.sound_windows import plan_windows
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
+from edge_agent.sources.wav_files import list_sounds, read_windows
 
-Item = SourceSample | SourceDropped
+_CHUNK = 1 << 20
+
+
+class BatchItem(NamedTuple):
+    """A sample or what is wrong with it, and how much of the batch lies before it, in the units of `Batch.total`."""
+
+    item: SourceSample | SourceDropped
+    position: int
 
 
 class Batch(NamedTuple):
-    """What will be read; `file_count` counts files (a CSV file counts once)."""
+    """What will be read, and how."""
 
     files: tuple[tuple[str, Path], ...]  # name for people, path
+    kind: "_Kind"
     spec: ModelSpec
 
     @property
@@ -25,45 +42,110 @@ class Batch(NamedTuple):
         """Number of files."""
         return len(self.files)
 
-    def items(self) -> Iterator[tuple[int, Item]]:
-        """Samples in order, each with the index of its file; what can not be read comes as dropped, with the reason."""
-        for index, (name, path) in enumerate(self.files):
-            for item in _read(name, path, self.spec):
-                yield index, item
+    @property
+    def total(self) -> int:
+        """How much there is: rows where the model takes rows (an estimate for CSV), else files."""
+        return self.file_count if self.kind.size_of is None else sum(map(self.kind.size_of, (path for _, path in self.files)))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, lengths and times of the files, in order: another batch has another."""
+        digest = hashlib.sha256()
+        for name, path in self.files:
+            state = path.stat()
+            digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def items(self, skip: int = 0) -> Iterator[BatchItem]:
+        """Samples in order, without the first `skip`; what can not be read comes as dropped, with the reason."""
+        if self.kind.one_per_file:
+            yield from self._items(self.files[skip:], skip)
+        else:
+            yield from itertools.islice(self._items(self.files, 0), skip, None)
+
+    def name_at(self, index: int) -> str | None:
+        """The name of the item at `index`; None where there is none."""
+        if self.kind.one_per_file:
+            return self.files[index][0] if index < self.file_count else None
+        found = next(self.items(index), None)
+        return None if found is None else found.item.name
+
+    def _items(self, files: Sequence[tuple[str, Path]], first: int) -> Iterator[BatchItem]:
+        rows = 0
+        for index, (name, path) in enumerate(files, first):
+            for item in self._read(name, path):
+                yield BatchItem(item, index if self.kind.size_of is None else rows)
+                rows += 1
+
+    def _read(self, name: str, path: Path) -> Iterator[SourceSample | SourceDropped]:
+        try:
+            for item in self.kind.read(name, path, self.spec):
+                if isinstance(item, (SourceSample, SourceDropped)):
+                    yield item
+        except SourceError as error:
+            yield SourceDropped(name, str(error))
+
+
+class _Kind(NamedTuple):
+    """What models of one kind read: what a folder holds, how a file gives items, and how many of them where that is quick to know."""
+
+    what: str
+    list_folder: Callable[[Path], list[Path]] | None
+    read: Callable[[str, Path, ModelSpec], Iterator[Item]]
+    size_of: Callable[[Path], int] | None
+    one_per_file: bool
 
 
 def takes_images(spec: ModelSpec) -> bool:
-    """Whether the model takes one picture per sample (else it takes rows)."""
+    """Whether the model takes one picture per sample."""
     return len(spec.inputs) == 1 and spec.inputs[0].dtype == "uint8"
 
 
 def plan_batch(paths: Sequence[Path], spec: ModelSpec) -> Batch:
-    """Expand folders to their images.
+    """Expand folders to the files that the model takes.
 
     Raises:
-        SourceError: a path does not exist, or a folder holds no image or is given to a model of rows.
+        SourceError: a path does not exist, or a folder holds nothing for this model or is given to a model of rows.
     """
+    kind = _IMAGES if takes_images(spec) else _SOUNDS if takes_sound(spec) else _ROWS
     files: list[tuple[str, Path]] = []
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path} does not exist")
         if not path.is_dir():
             files.append((str(path), path))
-        elif takes_images(spec):
-            files.extend((str(file), file) for file in list_images(path))
+        elif kind.list_folder is not None:
+            files.extend((str(file), file) for file in kind.list_folder(path))
         else:
-            raise SourceError(f"{path} is a folder; this model takes rows of CSV files")
-    return Batch(tuple(files), spec)
+            raise SourceError(f"{path} is a folder; this model takes {kind.what}")
+    return Batch(tuple(files), kind, spec)
 
 
-def _read(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
-    if not takes_images(spec):
-        try:
-            yield from read_rows(path, spec)
-        except SourceError as error:
-            yield SourceDropped(name, str(error))
-        return
+def _read_image(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
     try:
         yield SourceSample(name, {spec.inputs[0].name: read_image(path)})
     except InputError as error:
         yield SourceDropped(name, str(error))
+
+
+def _read_sound(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
+    for item, _ in read_windows(path, name, spec, plan_windows(spec, 0.0, 0)):
+        yield item
+
+
+def _read_table(_name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
+    return read_parquet_rows(path, spec) if path.suffix.lower() in PARQUET_SUFFIXES else read_rows(path, spec)
+
+
+def _count_rows(path: Path) -> int:
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return count_parquet_rows(path)
+    try:
+        with path.open("rb") as file:
+            return max(1, sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b"")) - 1)
+    except OSError:
+        return 1
+
+
+_IMAGES = _Kind("images", list_images, _read_image, None, one_per_file=True)
+_SOUNDS = _Kind("WAV files", list_sounds, _read_sound, None, one_per_file=False)
+_ROWS = _Kind("rows of CSV files or Parquet files", None, _read_table, _count_rows, one_per_file=False)

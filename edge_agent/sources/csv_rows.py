@@ -1,4 +1,4 @@
-"""Rows of a CSV file with a header, replayed; columns go to the model's inputs by name."""
+"""Rows of a CSV file with a header, replayed; columns go to the model's inputs by name, or all of them into the windows of a series."""
 
 import csv
 import itertools
@@ -10,8 +10,8 @@ import msgspec
 
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
-from edge_agent.engine.rows import row_sample
 from edge_agent.sources.pace import Pace
+from edge_agent.sources.readings import Readings, series_columns, takes_series
 from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
 
 csv.field_size_limit(1 << 20)
@@ -52,32 +52,37 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDrop
     Raises:
         SourceError: unreadable, no UTF-8, no rows, or without a column for one of the model's inputs.
     """
-    names = [tensor.name for tensor in spec.inputs]
     rows = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in names if name not in (reader.fieldnames or ())]
+            header = [str(name) for name in reader.fieldnames or ()]
+            columns = series_columns(spec, header) if takes_series(spec) else [tensor.name for tensor in spec.inputs]
+            missing = [name for name in columns if name not in header]
             if missing:
-                raise SourceError(
-                    f"{path.name} has no column {', '.join(missing)[:120]}; it has {', '.join(reader.fieldnames or ())[:200]}"
-                )
+                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {', '.join(header)[:200]}")
+            readings = Readings(spec, columns)
             for row in reader:
                 rows += 1
-                yield _item(f"{path.name}:{reader.line_num}", row, spec)
+                yield from _items(f"{path.name}:{reader.line_num}", row, readings)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path.name} can not be read as CSV: {error}") from error
     if not rows:
         raise SourceError(f"{path.name} has no rows")
 
 
-def _item(name: str, row: Mapping[str, str | None], spec: ModelSpec) -> SourceSample | SourceDropped:
-    if any(row[tensor.name] is None for tensor in spec.inputs):
-        return SourceDropped(name, "the row has fewer cells than the header")
+def _items(name: str, row: Mapping[str, str | None], readings: Readings) -> Iterator[SourceSample | SourceDropped]:
+    if any(row[column] is None for column in readings.columns):
+        readings.interrupt()
+        yield SourceDropped(name, "the row has fewer cells than the header")
+        return
     try:
-        return SourceSample(name, row_sample(row, spec))
+        sample = readings.take(row)
     except InputError as error:
-        return SourceDropped(name, str(error))
+        yield SourceDropped(name, str(error))
+        return
+    if sample is not None:
+        yield SourceSample(name, sample)
 
 
 def open_source(options: CsvOptions, spec: ModelSpec, data_folder: Path) -> CsvSource:

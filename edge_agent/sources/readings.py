@@ -32,6 +32,18 @@ def takes_rows(spec: ModelSpec) -> bool:
     return all(tensor.shape == (1,) for tensor in spec.inputs)
 
 
+def series_columns(spec: ModelSpec, header: Sequence[str]) -> list[str]:
+    """The columns of a table for a model of a series: all of them.
+
+    Raises:
+        SourceError: the table has another number of columns than a reading has values.
+    """
+    width = spec.inputs[0].shape[1]
+    if len(header) != width:
+        raise SourceError(f"the model takes {width} values per reading, the table has {len(header)} columns; leave out or add some")
+    return list(header)
+
+
 def decode_fields(body: bytes) -> dict[str, Cell]:
     """A reading as a JSON object of numbers and texts.
 

@@ -1,8 +1,12 @@
 import http.client
 import json
+import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -14,8 +18,15 @@ from contract.signing import PrivateKey, public_key_to_bytes
 from edge_agent.commands.predict import predict
 from edge_agent.engine.engine import open_engine
 from edge_agent.engine.golden import load_golden
+from edge_agent.engine.model_spec import ModelSpec
+from edge_agent.sinks.batch_lines import BatchHead
+from edge_agent.sources.batch import plan_batch
 from tests.edge_agent.serving.serving_thread import serving
+from tests.edge_agent.sources.live_sources import make_wav
 from tests.simulators.packages import make_frames, make_package
+from tests.simulators.sounds import make_sound_package
+from tests.simulators.tables import make_table_package
+from tests.simulators.waiting import wait_until
 
 
 @pytest.fixture
@@ -126,3 +137,170 @@ def test_engine_command_and_endpoint_give_the_same_golden_answers(package: Packa
             desk = sample.outputs_by_variant["onnx-float32"]["scores"]
             for scores in (engine.predict(sample.inputs).scores, json.loads(line)["scores"], served):
                 np.testing.assert_allclose(scores, desk, atol=1e-4)
+
+
+ROWS = 60
+
+
+@pytest.fixture
+def visitors(tmp_path: Path, key: PrivateKey) -> Package:
+    return make_table_package(tmp_path / "visitors", key=key)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    lines = [f"{'old' if n % 17 == 5 else n - 30},{'Köln' if n % 2 else 'Bonn'}" for n in range(ROWS)]
+    (tmp_path / "rows.csv").write_text("\n".join(["age,city", *lines]) + "\n", encoding="utf-8")
+    return tmp_path / "rows.csv"
+
+
+def answers(path: Path) -> list[dict]:
+    return [{key: value for key, value in json.loads(line).items() if key != "latency_ms"} for line in path.read_text().splitlines()]
+
+
+def test_a_batch_that_was_cut_at_any_byte_goes_on_without_repeating_or_losing_a_line(
+    visitors: Package, table: Path, key_file: str, tmp_path: Path
+) -> None:
+    common = (str(visitors.folder), str(table), "--insecure-skip-signature", "--output")
+    whole, output, partial = (tmp_path / name for name in ("whole.jsonl", "out.jsonl", "out.jsonl.partial"))
+    assert run(tmp_path, *common, str(whole)).exit_code == 1  # some rows are no rows
+    expected = answers(whole)
+    assert [line["input"] for line in expected] == [f"rows.csv:{n + 2}" for n in range(ROWS)]
+    head = BatchHead(1, visitors.digest, "onnx-float32", plan_batch([table], ModelSpec.of(visitors.manifest)).fingerprint())
+    data = whole.read_bytes()
+    for cut in [0, 1, 100, len(data) // 2, len(data) - 1, len(data)]:
+        for tail in (b"", b"\0\0\0\0\n\0"):  # a kill, a power cut
+            output.unlink(missing_ok=True)
+            partial.write_bytes(data[:cut] + tail)
+            (tmp_path / "out.jsonl.partial.json").write_bytes(msgspec.json.encode(head))
+            result = run(tmp_path, *common, str(output), "--resume")
+            assert "4 of 60 samples got no answer" in result.stderr, result.output
+            assert answers(output) == expected
+            assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_batch_that_is_killed_goes_on(visitors: Package, tmp_path: Path) -> None:
+    count = 40_000
+    (tmp_path / "long.csv").write_text("age,city\n" + "".join(f"{n % 7},Bonn\n" for n in range(count)))
+    output = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "edge_agent.cli", "predict", str(visitors.folder), str(tmp_path / "long.csv")]
+    command += ["--insecure-skip-signature", "--home", str(tmp_path), "--output", str(output)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}) as child:
+        partial = tmp_path / "out.jsonl.partial"
+        wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
+        child.kill()
+    assert not output.exists()
+    before = partial.read_bytes()
+    assert 0 < before.count(b"\n") < count
+    result = run(tmp_path, *command[4:6], "--insecure-skip-signature", "--output", str(output), "--resume")
+    assert result.exit_code == 0, result.output
+    assert f"going on after {before.count(bytes([10]))} answers" in result.stderr
+    data = output.read_bytes()
+    assert data.startswith(before[: before.rindex(b"\n") + 1])
+    assert [json.loads(line)["input"] for line in data.splitlines()] == [f"long.csv:{n + 2}" for n in range(count)]
+    again = run(tmp_path, *command[4:6], "--insecure-skip-signature", "--output", str(output), "--resume")
+    assert (again.exit_code, output.read_bytes()) == (0, data)
+    assert "is whole already" in again.stderr
+
+
+def test_a_folder_of_images_goes_on_too(package: Package, images: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    common = (str(package.folder), str(images), "--insecure-skip-signature", "--output", str(output), "--resume")
+    assert run(tmp_path, *common).exit_code == 0
+    first = output.read_bytes().splitlines(keepends=True)
+    inputs = plan_batch([images], ModelSpec.of(package.manifest)).fingerprint()
+    output.rename(tmp_path / "out.jsonl.partial")
+    (tmp_path / "out.jsonl.partial").write_bytes(first[0] + first[1][:20])
+    (tmp_path / "out.jsonl.partial.json").write_bytes(msgspec.json.encode(BatchHead(1, package.digest, "onnx-float32", inputs)))
+    result = run(tmp_path, *common)
+    assert "going on after 1 answers" in result.stderr
+    assert [line["label"] for line in answers(output)] == ["red", "green", "blue"]
+    assert output.read_bytes().startswith(first[0])
+
+
+def test_going_on_with_another_batch_is_refused(package: Package, images: Path, tmp_path: Path) -> None:
+    common = (str(package.folder), str(images), "--insecure-skip-signature", "--output", str(tmp_path / "out.jsonl"))
+    inputs = plan_batch([images], ModelSpec.of(package.manifest)).fingerprint()
+    good = BatchHead(1, package.digest, "onnx-float32", inputs)
+    (tmp_path / "out.jsonl.partial").write_text('{"input":"a.png"}\n')
+    for changes, words in (
+        ({"digest": "0" * 64}, "begun with another package"),
+        ({"variant": "litert-float32"}, "begun with another variant"),
+        ({"inputs": "0"}, "begun with other inputs"),
+        ({}, "does not fit these inputs"),
+    ):
+        (tmp_path / "out.jsonl.partial.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(good, **changes)))
+        result = run(tmp_path, *common, "--resume")
+        assert result.exit_code == 1
+        assert words in result.stderr
+    (tmp_path / "out.jsonl.partial.json").unlink()
+    assert "does not say which batch" in run(tmp_path, *common, "--resume").stderr
+    anew = run(tmp_path, *common)
+    assert anew.exit_code == 0
+    assert "is begun anew" in anew.stderr
+    assert len(answers(tmp_path / "out.jsonl")) == 3
+    assert run(tmp_path, *common[:-2], "--resume").exit_code == 2
+
+
+def test_parquet_rows_get_the_answers_of_the_same_csv_rows_and_of_the_endpoint(visitors: Package, table: Path, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [(float(n - 30), "Köln" if n % 2 else "Bonn") for n in range(ROWS) if n % 17 != 5]
+    columns = {"more": [1] * len(rows), "city": [city for _, city in rows], "age": [age for age, _ in rows]}
+    parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet")
+    common = (str(visitors.folder), "--insecure-skip-signature", "--json")
+    by_csv = [json.loads(line) for line in run(tmp_path, *common, str(table)).stdout.splitlines()]
+    by_parquet = [json.loads(line) for line in run(tmp_path, *common, str(tmp_path / "rows.parquet")).stdout.splitlines()]
+    assert [line["scores"] for line in by_parquet] == [line["scores"] for line in by_csv if "scores" in line]
+    assert by_parquet[0]["input"] == "rows.parquet:1"
+    with serving(visitors) as port, closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+        for (age, city), line in list(zip(rows, by_parquet, strict=True))[:5]:
+            client.request("POST", "/predict", json.dumps({"age": age, "city": city}), {"Content-Type": "application/json"})
+            with client.getresponse() as response:
+                assert json.loads(response.read())["scores"] == line["scores"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [({"age": [1.0]}, "has no column city; it has age"), ({"age": [], "city": []}, "has no rows"), (None, "as Parquet")],
+)
+def test_a_parquet_file_that_does_not_fit_is_said(visitors: Package, tmp_path: Path, columns: dict | None, words: str) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    if columns is None:
+        (tmp_path / "rows.parquet").write_bytes(b"PAR1 nothing PAR1")
+    else:
+        parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet")
+    result = run(tmp_path, str(visitors.folder), str(tmp_path / "rows.parquet"), "--insecure-skip-signature")
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_without_pyarrow_parquet_is_refused_with_what_to_install(
+    visitors: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    result = run(tmp_path, str(visitors.folder), str(tmp_path / "rows.parquet"), "--insecure-skip-signature")
+    assert "needs the package pyarrow, which is not installed: pip install pyarrow, or give a CSV file" in result.stderr
+
+
+def test_sounds_are_answered_window_by_window_as_by_the_endpoint(tmp_path: Path, key: PrivateKey) -> None:
+    loud = make_sound_package(tmp_path / "loud", key=key)
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "a.wav").write_bytes(make_wav(bytes(400) + b"\x00\x40" * 100))
+    (tmp_path / "sounds" / "b.wav").write_bytes(b"no sound")
+    (tmp_path / "sounds" / "c.wav").write_bytes(make_wav(b"\x00\x40" * 200))
+    result = run(tmp_path, str(loud.folder), str(tmp_path / "sounds"), "--insecure-skip-signature", "--json")
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(Path(line["input"]).name, line.get("label")) for line in lines] == [
+        ("a.wav@0.000s", "quiet"),
+        ("a.wav@0.200s", "loud"),
+        ("b.wav", None),
+        ("c.wav@0.000s", "loud"),
+    ]
+    with serving(loud) as port, closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+        client.request("POST", "/predict", (tmp_path / "sounds" / "c.wav").read_bytes(), {"Content-Type": "audio/wav"})
+        with client.getresponse() as response:
+            assert json.loads(response.read())["scores"] == lines[3]["scores"]

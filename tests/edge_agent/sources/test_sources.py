@@ -119,7 +119,7 @@ def test_a_batch_expands_folders_and_keeps_going(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"broken")
     batch = plan_batch([tmp_path / "a", tmp_path / "b.png"], IMAGES)
     assert batch.file_count == 2
-    assert [type(item) for _, item in batch.items()] == [SourceSample, SourceDropped]
+    assert [type(item) for item, _ in batch.items()] == [SourceSample, SourceDropped]
     with pytest.raises(SourceError, match="takes rows of CSV files"):
         plan_batch([tmp_path], ROWS)
     with pytest.raises(SourceError, match="does not exist"):
