@@ -108,7 +108,7 @@ class UpdateReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MeasuredVariant(msgspec.Struct, frozen=True):
-    """What the self-test measured for one variant on this device."""
+    """What the self-test (or `eyelet-agent tune`, which tries more threads) measured for one variant on this device."""
 
     variant: str
     latency_p50_ms: float
@@ -116,6 +116,7 @@ class MeasuredVariant(msgspec.Struct, frozen=True):
     max_difference: float
     acceptance_score: float | None
     chosen: bool
+    threads: int = 1
 
 
 class ReportedSlot(msgspec.Struct, frozen=True, omit_defaults=True):

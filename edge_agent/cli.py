@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Entry] = {
     "run": Entry("edge_agent.commands.run:run", "Serve, follow the fleet's wishes and report, until stopped."),
     "predict": Entry("edge_agent.commands.predict:predict", "Answer for files with a package or with the installed model."),
     "install": Entry("edge_agent.commands.install:install", "Install a package without a fleet."),
+    "tune": Entry("edge_agent.commands.tune:tune", "Measure variants and threads on this device and keep the best."),
     "trust": Entry("edge_agent.commands.trust:trust", "List, add or remove keys that may sign lone packages."),
     "doctor": Entry("edge_agent.commands.doctor:doctor", "Say in words what is wrong on this device and what to do."),
     "child": Entry("edge_agent.commands.child:child", "Be a child process of the agent.", hidden=True),

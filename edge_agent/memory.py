@@ -43,6 +43,10 @@ class Memory:
         """Objects that no version links to and that are kept all the same."""
         return {digest for digests in self._value.acceptance.values() for digest in digests}
 
+    def acceptance_of(self, model: str) -> tuple[str, ...]:
+        """Digests of a model's acceptance set; empty where none is kept."""
+        return self._value.acceptance.get(model, ())
+
     def next_session(self) -> int:
         """A number greater than those of all sessions before, even after the file was lost (by the clock)."""
         session = max(self._value.session + 1, int(time.time()))

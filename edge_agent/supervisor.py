@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 
+import msgspec
+
 from contract.codec import encode, utc_now
 from contract.files import write_atomic
-from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
+from contract.messages import DEFAULT_SLOT, Reported, ReportedSlot, Telemetry, UpdateEvent, Window
 from contract.states import FINAL_UPDATE_STATES
 from edge_agent import health, systemd
 from edge_agent.desired_polling import poll_desired
@@ -33,14 +35,15 @@ from edge_agent.regular import every
 from edge_agent.sensors import Sensors
 from edge_agent.settings import Settings
 from edge_agent.slot_runner import SlotRunner
+from edge_agent.tuning import forget_choice, load_choice
 from edge_agent.update.journal import Journal
-from edge_agent.update.records import Update, Wish
+from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.repository import Repository
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.work import Tools
 from edge_agent.watchdog import Watchdog
 from edge_agent.worker.messages import RuleFired
-from edge_agent.worker_keeper import WorkerKeeper
+from edge_agent.worker_keeper import Manner, WorkerKeeper
 
 STOP_S = 2.5
 INBOX_EVERY_S = 1.0
@@ -142,9 +145,15 @@ class Supervisor:
         self._listening[name] = listening
         runner = SlotRunner(name, self._tools, self._journal, self, listening)
         runner.keeper.settings = runner.keeper.settings._replace(inference_deadline_ms=self._settings.inference_deadline_ms)
+        runner.keeper.tuned = self._tuned
+        runner.keeper.untune = lambda installed: forget_choice(self._home, installed.model.digest)
         self._runners[name] = runner
         self._begin(runner.run(), f"slot-{name}")
         return runner
+
+    def _tuned(self, installed: Installed) -> Manner | None:
+        choice = load_choice(self._home, installed.model.digest)
+        return Manner(choice.variant, choice.threads) if choice is not None else None
 
     def _join_fleet(self, identity: Identity, memory: Memory) -> None:
         record = identity.record
@@ -273,10 +282,18 @@ class Supervisor:
             agent_version=agent_version(),
             hardware_class=self._hardware_class,
             desired_revision_seen=revision_seen,
-            slots={name: runner.reported() for name, runner in self._runners.items()},
+            slots={name: self._as_tuned(runner) for name, runner in self._runners.items()},
             quarantine=tuple(sorted(self._tools.store.load_quarantine())),
             runtimes=installed_runtimes(),
         )
+
+    def _as_tuned(self, runner: SlotRunner) -> ReportedSlot:
+        """A slot as it runs, with the numbers of `tune` where it runs as tuned."""
+        slot, manner = runner.reported(), runner.keeper.manner
+        choice = load_choice(self._home, slot.current.digest) if slot.current is not None else None
+        if choice is None or manner != (choice.variant, choice.threads):
+            return slot
+        return msgspec.structs.replace(slot, variant=choice.variant, measured=choice.measured)
 
     # Regular work
 
@@ -289,7 +306,7 @@ class Supervisor:
         for runner in self._runners.values():
             for window in runner.take_windows(self.boot_id, partial(next, self._indexes)):
                 if self._desk is not None:
-                    self._desk.keep_window(window)
+                    self._desk.keep_window(_as_run(window, runner.keeper))
 
     def _serving(self) -> health.Serving:
         runners = self._runners.values()
@@ -324,6 +341,14 @@ class Supervisor:
             "slots": {name: listening.url for name, listening in self._listening.items()},
         }
         write_atomic(self._home.endpoint, encode(document))
+
+
+def _as_run(window: Window, keeper: WorkerKeeper) -> Window:
+    """A window of the version that answers, with the variant that `tune` may have put in the place of the self-test's."""
+    serving, manner = keeper.serving, keeper.manner
+    if serving is None or manner is None or serving.installed.model != window.target or manner.variant == window.variant:
+        return window
+    return msgspec.structs.replace(window, variant=manner.variant)
 
 
 def _status_of(slot: str, keeper: WorkerKeeper) -> str:

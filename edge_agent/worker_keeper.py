@@ -51,6 +51,13 @@ class Serving(NamedTuple):
     application: Application | None = None
 
 
+class Manner(NamedTuple):
+    """How a version is run."""
+
+    variant: str
+    threads: int
+
+
 class KeeperSettings(NamedTuple):
     """What is the same for all workers of a slot."""
 
@@ -79,6 +86,8 @@ class WorkerKeeper:
         self._guard: asyncio.Task[None] | None = None
         self._drains: set[asyncio.Task[None]] = set()
         self._crashes: deque[tuple[float, Installed]] = deque()
+        self.tuned: Callable[[Installed], Manner | None] = lambda _: None
+        self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
         self._short_lives = 0
         self._start_took_s = self._ready_s = 0.0
@@ -180,13 +189,29 @@ class WorkerKeeper:
         if self._drains:
             await asyncio.wait(self._drains, timeout=DRAIN_S)
 
+    @property
+    def manner(self) -> Manner | None:
+        """How the version that answers runs; None while none does."""
+        return Manner(self._worker.request.variant, self._worker.request.threads) if self._worker and self.is_answering else None
+
     async def _start(self, serving: Serving) -> WorkerProcess:
+        """In the manner that was tuned; where that does not start, in the usual one."""
+        tuned = self.tuned(serving.installed)
+        if tuned is not None:
+            try:
+                return await self._start_as(serving, tuned)
+            except StartError as error:
+                log.warning("Slot %s: as it was tuned (%s) it does not start: %s", self.settings.slot, tuned.variant, error.detail)
+                self.untune(serving.installed)
+        return await self._start_as(serving, Manner(serving.installed.variant, self.settings.threads))
+
+    async def _start_as(self, serving: Serving, manner: Manner) -> WorkerProcess:
         request = WorkerRequest(
             package_folder=str(serving.folder),
             digest=serving.installed.model.digest,
-            variant=serving.installed.variant,
+            variant=manner.variant,
             slot=self.settings.slot,
-            threads=self.settings.threads,
+            threads=manner.threads,
             application=serving.application,
             sockets=self.settings.sockets,
             access=self.settings.access,
@@ -264,6 +289,7 @@ class WorkerKeeper:
         """Until it is ready: at once, and after growing waits where it ends again and again."""
         while True:
             if self._short_lives > 2:  # noqa: PLR2004  (two are no reason to wait)
+                self.untune(serving.installed)
                 await asyncio.sleep(min(RESTART_LAST_S, RESTART_FIRST_S * 2.0 ** min(self._short_lives - 3, 10)))
             try:
                 worker = await self._start(serving)

@@ -54,10 +54,12 @@ class WorkerProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
+        request: WorkerRequest,
         on_message: Callable[[FromWorker], None],
         page: progress.ProgressPage | None = None,
     ) -> None:
         self._process = process
+        self.request = request
         self._page = page
         self._completed = 0
         self._on_message = on_message
@@ -263,7 +265,7 @@ async def start_worker(request: WorkerRequest, on_message: Callable[[FromWorker]
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-    worker = WorkerProcess(process, on_message, page)
+    worker = WorkerProcess(process, request, on_message, page)
     if process.stdin is not None:
         process.stdin.write(encode_line(request))
     return worker
