@@ -4,7 +4,7 @@ What the model does not take is refused in words; nothing is converted to make i
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from edge_agent.serving.array_bodies import MAGIC, decode_npy
 from edge_agent.serving.http_messages import HttpError
 from edge_agent.serving.row_bodies import decode_csv, decode_row
 
-Samples = list[dict[str, np.ndarray]]
+Samples = Iterable[dict[str, np.ndarray]]
 _OCTETS = "application/octet-stream"
 _HWC = 3
 

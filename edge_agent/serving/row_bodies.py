@@ -30,11 +30,13 @@ def decode_row(body: bytes, spec: ModelSpec) -> dict[str, np.ndarray]:
     return row_sample(row, spec)
 
 
-def decode_csv(body: bytes, spec: ModelSpec) -> list[dict[str, np.ndarray]]:
+def decode_csv(body: bytes, spec: ModelSpec) -> Iterator[dict[str, np.ndarray]]:
     """Rows of UTF-8 text with commas, the columns named by its first line; other columns than the model's are left alone.
 
+    The samples are made one after the other while they are asked for: thousands of them take a while.
+
     Raises:
-        InputError: no such text, a column is missing or comes twice, a row does not fit, or more than 10,000 rows.
+        InputError: no such text, a column is missing or comes twice, or more than 10,000 rows; later, where a row does not fit.
     """
     try:
         rows = list(_read_rows(body.decode("utf-8-sig")))
@@ -47,7 +49,7 @@ def decode_csv(body: bytes, spec: ModelSpec) -> list[dict[str, np.ndarray]]:
         raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {', '.join(header)[:200] or 'nothing'}")
     if not rows[1:]:
         raise InputError("no rows follow the header")
-    return [_sample(line, header, cells, spec) for line, cells in rows[1:]]
+    return (_sample(line, header, cells, spec) for line, cells in rows[1:])
 
 
 def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:

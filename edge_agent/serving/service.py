@@ -141,7 +141,7 @@ class Service:
             asked = self._asked(begun_ns, head, None)
             if many:
                 return self._counted(asked, lambda: self._answer_rows(asked, samples))
-            return self._answer(asked, samples[0], lambda prediction: json_response(self._short(prediction)))
+            return self._answer(asked, next(iter(samples)), lambda prediction: json_response(self._short(prediction)))
         except HttpError:
             self.times.record_failure(time.perf_counter_ns() - begun_ns)
             raise
@@ -184,7 +184,7 @@ class Service:
         return response
 
     async def _answer_rows(self, asked: Asked, samples: Samples) -> Response:
-        """One answer per sample; the queue's bound is checked with the first, the deadline with each."""
+        """One answer per sample, or one error; the queue's bound is checked with the first, the deadline with each."""
         decoded_ns = turn_ns = self._in_time(asked)
         predictions: list[Prediction] = []
         try:

@@ -1,5 +1,6 @@
 """Who is let in: names of loopback, tokens, TLS."""
 
+import asyncio
 import contextlib
 import datetime
 import hashlib
@@ -25,6 +26,7 @@ from edge_agent.settings import Settings
 from edge_agent.worker.messages import Access
 from tests.edge_agent.serving.serving_thread import serving
 from tests.edge_agent.serving.test_endpoint import IMAGE, ask, png
+from tests.edge_agent.worker.test_process import request_for, running
 from tests.simulators.packages import make_frames
 
 TOKEN = "a-token-of-some-length"
@@ -153,6 +155,21 @@ def test_a_token_on_loopback_is_asked_for_after_the_host(package: Package) -> No
 def test_a_worker_never_serves_beyond_loopback_without_both(access: Access) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listening, pytest.raises(AccessError, match="needs a token and TLS"):
         open_tls(listening, access)
+
+
+def test_a_worker_process_guards_the_socket_it_was_handed(package: Package, certificate: Certificate) -> None:
+    access = Access(TOKEN_SHA256, str(certificate.cert), str(certificate.key))
+
+    async def story(listening: socket.socket) -> tuple[int, int]:
+        async with running(request_for(package, sockets=(listening.fileno(),), access=access)):
+            port = listening.getsockname()[1]
+            known = await asyncio.to_thread(ask_tls, port, certificate, {"Authorization": f"Bearer {TOKEN}"})
+            unknown = await asyncio.to_thread(ask_tls, port, certificate, {})
+            return known[0], unknown[0]
+
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        listening.setblocking(False)
+        assert asyncio.run(story(listening)) == (200, 401)
 
 
 # The settings

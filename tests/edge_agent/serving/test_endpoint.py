@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import io
 import json
+import select
 import socket
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from contract.package import Package
 from contract.signing import PrivateKey
+from edge_agent.serving.patience import Patience
 from edge_agent.serving.traffic import BODIES_AT_ONCE, MAX_CONNECTIONS
 from tests.edge_agent.serving.serving_thread import SLOW_US, serving
 from tests.simulators.packages import make_frames, make_package
@@ -271,3 +273,56 @@ def test_a_unix_socket_is_served_without_a_host_check(package: Package, tmp_path
             client.connect(path)
             client.sendall(b"GET /v2 HTTP/1.1\r\nHost: anything\r\nConnection: close\r\n\r\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_chunked_body_is_taken_whatever_its_pieces(port: int) -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (300, 400, 3)).astype(np.uint8)
+    body = png(frame)
+    whole = ask(port, "POST", "/predict", body, IMAGE)[1]
+    for size in (1000, 70_000):
+        pieces = (body[begin : begin + size] for begin in range(0, len(body), size))
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("POST", "/predict", pieces, IMAGE, encode_chunked=True)
+            answer = json.loads(connection.getresponse().read())
+            assert answer["scores"] == whole["scores"]
+            connection.request("GET", "/v2/health/live")
+            assert connection.getresponse().status == 200
+
+
+def test_a_chunked_body_beyond_the_bound_is_refused(package: Package) -> None:
+    with serving(package, max_body_bytes=10_000) as port:
+        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert raw(port, head + b"1000\r\n" + bytes(4096) + b"\r\n2000\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_byte_now_and_then_keeps_no_connection(package: Package) -> None:
+    with serving(package, patience=Patience(head_s=0.3, sweep_s=0.05, linger_s=0.1)) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.setblocking(False)
+            begun = time.monotonic()
+            answer = b""
+            for byte in b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(bytes([byte]))
+                if select.select([connection], [], [], 0.02)[0]:
+                    answer = connection.recv(1000)
+                    break
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - begun < 3
+        assert ask(port, "GET", "/v2")[0] == 200
+
+
+def send_for_ever(connection: socket.socket, data: bytes) -> None:
+    while True:
+        connection.sendall(data)
+
+
+def test_answers_that_are_not_read_end_the_connection(package: Package) -> None:
+    with serving(package, patience=Patience(unread_s=0.2, sweep_s=0.05)) as port:
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", port))
+            with pytest.raises(ConnectionError):
+                send_for_ever(connection, b"GET /v2/models/digits HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+        assert ask(port, "GET", "/v2")[0] == 200

@@ -188,6 +188,8 @@ def test_every_row_of_a_csv_body_gets_its_answer(table: Package, latency_us: flo
             np.testing.assert_allclose(one["scores"], expected_scores(age, city), atol=1e-6)
         statistics = ask(port, "GET", "/v2/models/stats")[1]["model_stats"][0]
         assert (statistics["inference_count"], statistics["inference_stats"]["success"]["count"]) == (len(rows), 1)
+        state, found, _ = ask(port, "POST", "/predict", as_csv([*rows, ("old", "Köln")]), {"Content-Type": "text/csv"})
+        assert (state, "'old' is no number" in found["error"]) == (400, True)
         state, found, _ = ask(port, "POST", "/predict", as_csv(rows * 20), {"Content-Type": "text/csv", "Timeout": "20000"})
         assert (state, "deadline" in found["error"]) == (504, True)
 
@@ -209,11 +211,11 @@ def test_every_row_of_a_csv_body_gets_its_answer(table: Package, latency_us: flo
 )
 def test_rows_that_do_not_fit_are_refused_all_together(body: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        decode_csv(body, COLUMNS)
+        list(decode_csv(body, COLUMNS))
 
 
 def test_empty_lines_and_a_byte_order_mark_are_no_rows() -> None:
-    assert len(decode_csv("\ufeffage,city\n\n1,Köln\n\n".encode(), COLUMNS)) == 1
+    assert len(list(decode_csv("\ufeffage,city\n\n1,Köln\n\n".encode(), COLUMNS))) == 1
 
 
 def test_the_answers_to_rows_are_those_to_single_rows(table: Package) -> None:
