@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "serve": Entry("fleet_server.commands.serve:serve_command", "Run the fleet server."),
+    "rotate-keys": Entry("fleet_server.commands.rotate_keys:rotate_keys", "Give a stopped server a new online key and token."),
     "devices": Entry("fleet_server.commands.devices:devices", "List devices, or show one."),
     "revoke": Entry("fleet_server.commands.devices:revoke", "Take a device's credentials away."),
     "models": Entry("fleet_server.commands.models:models", "List registered models and their versions."),

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contract.errors import FormatError
 from contract.manifest import FileEntry
@@ -25,8 +26,9 @@ from fleet_server.trust.online_roles import (
     sign_snapshot,
     sign_timestamp,
 )
-from fleet_server.trust.role_checks import ROOT, Checked, Published, check_publication
+from fleet_server.trust.role_checks import ROOT, Checked, Published, check_publication, may_sign, parse_role
 
+_LOG = logging.getLogger(__name__)
 SNAPSHOT = "snapshot"
 TIMESTAMP = "timestamp"
 VERSION_MAX_DIGITS = 18  # what SQLite's integers hold
@@ -136,6 +138,9 @@ def renew_online_roles(connection: Connection, key: PrivateKey, now: float) -> l
     if SNAPSHOT not in bodies:
         return []
     moment = to_datetime(now)
+    if not may_sign(parse_role(ROOT, bodies[ROOT], Root).signed, TIMESTAMP, key.public):
+        _LOG.warning("The root does not name this server's online key, so nothing is signed until: eyelet-studio keys renew --online-key")
+        return []
     if needs_renewal(bodies[SNAPSHOT], SNAPSHOT_DAYS, moment):
         _renew(connection, key, listed_versions(bodies[SNAPSHOT]), now)
         renewed = [SNAPSHOT, TIMESTAMP]

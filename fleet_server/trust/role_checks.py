@@ -110,6 +110,7 @@ def _check_root(
             raise RefusedError(
                 "there is no TUF root yet", "Publish root and targets first: the studio does it when it first meets a server."
             )
+        _check_root_rules(before.signed, online)
         return before
     for body in between:  # may have expired, and may name another online key: only the last is in force
         before = _check_link(before, body)
@@ -140,13 +141,18 @@ def _check_root_rules(root: Root, online: PublicKey) -> None:
     if not root.consistent_snapshot:
         raise RefusedError("root has consistent_snapshot off, expected on", "Sign a root with consistent_snapshot.")
     for role in (Snapshot.type, Timestamp.type):
-        if online.keyid not in root.roles[role].keyids or root.roles[role].threshold != 1:
+        if not may_sign(root, role, online):
             raise RefusedError(
                 f"root does not let this server's online key {online.keyid[:12]}… sign {role}",
-                "Ask GET /v1/trust/keys for the key and sign a root with it.",
+                "Sign the next root with it: eyelet-studio keys renew --online-key.",
             )
     if online.keyid in {*root.roles[ROOT].keyids, *root.roles[TARGETS].keyids}:
         raise RefusedError("root lets the server's online key sign root or targets", "These keys stay with people.")
+
+
+def may_sign(root: Root, role: str, online: PublicKey) -> bool:
+    """Whether a root lets this key alone sign snapshot or timestamp."""
+    return online.keyid in root.roles[role].keyids and root.roles[role].threshold == 1
 
 
 def _verify(delegator: Root | Targets, name: str, metadata: Metadata[Any]) -> None:

@@ -18,6 +18,18 @@ def open_server_keys(folder: Path) -> ServerKeyPair:
     return ServerKeyPair(_open_key(folder / "online.pem"), _open_key(folder / "director.pem"))
 
 
+def rotate_online_key(folder: Path, now: str) -> Path:
+    """Make a new online key; returns where the old one is kept. `now` is the time in ISO 8601, for its name.
+
+    The director key stays: devices pinned it when they enrolled.
+    """
+    open_server_keys(folder)
+    current, aside = folder / "online.pem", folder / f"online-until-{now[:19].replace(':', '')}.pem"
+    write_private_key(aside, read_private_key(current, passphrase=None), passphrase=None)
+    write_private_key(current, generate_key(), passphrase=None)
+    return aside
+
+
 def _open_key(path: Path) -> PrivateKey:
     if not path.exists():
         write_private_key(path, generate_key(), passphrase=None)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -87,8 +88,13 @@ def test_an_operators_day(tmp_path):
             assert "aborted" in await run("rollout", "pause", "r3", code=1)
             assert "revoked" in await run("revoke", "pi-2")
             await run("devices", "nobody", code=1)
+            assert "another server uses" in await run("rotate-keys", code=1)
 
     asyncio.run(asyncio.wait_for(story(), 40))
+    before = (data / "operator.token").read_text(), (data / "keys" / "online.pem").read_bytes()
+    made = json.loads(ask(data, "rotate-keys", "--json").output)
+    assert Path(made["old_key"]).read_bytes() == before[1] != (data / "keys" / "online.pem").read_bytes()
+    assert Path(made["token_file"]).read_text() != before[0]
 
 
 def behave(model):

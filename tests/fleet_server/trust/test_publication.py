@@ -310,6 +310,15 @@ def test_a_database_whose_numbers_are_small_or_ahead_of_the_clock_goes_on(studio
     assert client.get(f"/v1/tuf/metadata/{timestamp.snapshot_meta.version}.snapshot.json").status_code == 200
 
 
+def test_a_key_that_the_root_does_not_name_signs_nothing(studio, floor, clock, caplog):
+    studio.set_up("digits")
+    before = stored(floor)
+    clock.now += 40 * 86400
+    assert floor.database.write(lambda connection: renew_online_roles(connection, generate_key(), clock())) == []
+    assert "keys renew --online-key" in caplog.text
+    assert stored(floor) == before
+
+
 @pytest.mark.parametrize(
     "file", ["root.json", "99.root.json", "../keys/online.pem", "x.root.json", "1.root.json.bak", "99999999999999.root.json"]
 )
