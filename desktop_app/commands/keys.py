@@ -1,10 +1,15 @@
-"""`eyelet-studio keys`: make, list, back up and restore the signing keys, and hand out their public halves."""
+"""`eyelet-studio keys`: make, list, renew, back up and restore the signing keys, and hand out their public halves."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from desktop_app.commands.server_options import root_key_option, server_and_keys, server_options
 from desktop_app.commands.terminal import ask_passphrase, json_option, keys_option, print_result
+
+if TYPE_CHECKING:
+    from desktop_app.release.renewing import Renewal
 
 
 @click.group("keys")
@@ -48,6 +53,42 @@ def _warnings(keys_folder: Path) -> list[str]:
     from desktop_app.release.repositories import repository_warnings
 
     return repository_warnings(keys_folder)
+
+
+@command.command("renew")
+@server_options
+@root_key_option
+@click.option("--online-key", is_flag=True, help="Let the server's present online key sign, instead of the one before (it was replaced).")
+@keys_option
+@json_option
+def renew(
+    server: str | None, token_file: Path | None, *, root_keys: tuple[Path, ...], online_key: bool, keys_folder: Path, as_json: bool
+) -> None:
+    """Sign the next root of trust, and what ends within 60 days, and publish it to the server.
+
+    Two of the three root keys are needed: name the one that is kept elsewhere with --root-key.
+    Without a server, what is signed goes out with the next publication.
+    """
+    from desktop_app.release.renewing import renew_here, renew_server
+
+    if not server and online_key:
+        raise click.UsageError("--online-key takes the key of a server: name it with --server URL (or EYELET_SERVER)")
+    if server:
+        with server_and_keys(server, token_file, keys_folder) as (client, store):
+            renewals = [renew_server(client, store, root_keys, take_online_key=online_key)]
+    else:
+        from desktop_app.release.keys import KeyStore, check_store
+
+        check_store(keys_folder)
+        renewals = renew_here(KeyStore(keys_folder, ask_passphrase()), root_keys)
+    print_result(renewals, "\n".join(_describe(renewal) for renewal in renewals), as_json=as_json)
+
+
+def _describe(renewal: "Renewal") -> str:
+    where = "is published" if renewal.versions else f"of the repository {renewal.repository} goes out with the next publication"
+    text = f"root {renewal.root_version} {where}; it ends on {renewal.root_expires[:10]}"
+    text += f"; signed again: {', '.join(renewal.roles)}" if renewal.roles else ""
+    return text + (f"; the server's new online key is {renewal.new_online_key[:16]}…" if renewal.new_online_key else "")
 
 
 @command.command("backup")

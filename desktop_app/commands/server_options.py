@@ -29,7 +29,7 @@ root_key_option = click.option(
     "root_keys",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A root key that is kept elsewhere; needed when publishing to a server for the first time. Repeatable.",
+    help="A root key that is kept elsewhere; needed to sign a root: at a server's first publication, and to renew it. Repeatable.",
 )
 
 

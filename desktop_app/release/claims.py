@@ -37,7 +37,7 @@ def make_claim(
         check_id(device, "device")
     except ContractError as error:
         raise ReleaseError(str(error)) from error
-    root_sha256 = find_repository(store, client.online_key()).root_digest()
+    root_sha256 = find_repository(store, client.online_key(), first_root=client.first_root()).root_digest()
     secret, claim_id = secrets.token_urlsafe(SECRET_BYTES), secrets.token_hex(8)
     expires_at = format_time(utc_clock() + life)
     answer = client.create_claim(

@@ -18,7 +18,8 @@ from contract.trust import next_online_version
 from desktop_app.errors import ReleaseError
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.repositories import find_repository
-from desktop_app.release.tuf_repository import ROLE_MAX_BYTES, Clock, utc_clock
+from desktop_app.release.role_files import ROLE_MAX_BYTES
+from desktop_app.release.tuf_repository import Clock, utc_clock
 from desktop_app.release.tuf_roles import ROOT, SNAPSHOT, TIMESTAMP, new_snapshot, new_timestamp, sign_role
 
 

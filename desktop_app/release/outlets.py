@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from desktop_app.errors import ReleaseError
 from desktop_app.jobs.context import Report
 from desktop_app.release.catching_up import catch_up
 from desktop_app.release.keys import KeyStore
@@ -56,20 +57,30 @@ class Outlet(Protocol):
 
 
 class ServerOutlet:
-    """A fleet server; on opening, its online key is written into the root and newer role files are taken over.
+    """A fleet server; on opening, newer role files are taken over, and at the first meeting the first root is made.
+
+    Whether another online key than the one in the root may sign is for people to say (`renewing.py`).
 
     Raises:
         ServerError: it can not be reached.
         KeyStoreError: the first root can not be signed, since only one root key is at hand.
-        ReleaseError: the server belongs to another studio.
+        ReleaseError: the server belongs to another studio, or has another online key than the root names.
     """
 
-    def __init__(self, client: ServerClient, store: KeyStore, root_files: Sequence[Path] = ()) -> None:
+    def __init__(self, client: ServerClient, store: KeyStore, root_files: Sequence[Path] = (), *, any_online_key: bool = False) -> None:
         self._client = client
-        online = client.online_key()
-        self.repository = find_repository(store, online)
+        self.online = client.online_key()
+        self.repository = find_repository(store, self.online, first_root=client.first_root())
         self._in_force = catch_up(self.repository, client.fetch_metadata)
-        self.repository.set_online_key(online, root_files)
+        named = self.repository.online_keyids()
+        if not named:
+            self.repository.set_online_key(self.online, root_files)
+        elif self.online.keyid not in named and not any_online_key:
+            raise ReleaseError(
+                f"the server's online key is {self.online.keyid[:16]}…, the root of trust names another",
+                "If the server's key was replaced on purpose (eyelet-fleet rotate-keys): eyelet-studio keys renew --online-key. "
+                "Else it may not be your server",
+            )
 
     def deliver(self, files: Sequence[Delivery], report: Report) -> Delivered:
         """Ask for each file by digest and upload it where the server lacks it."""
@@ -97,7 +108,7 @@ class ServerOutlet:
         """
         resend_lost(self._client, self.repository, self.lost_roles())
         pending = self.repository.pending_roles(self._in_force)
-        between = self.repository.roots_between(self._in_force.get(ROOT, 0)) if ROOT in pending else []
+        between = _roots_between(self.repository, self._in_force.get(ROOT, 0)) if ROOT in pending else []
         try:
             versions = self._client.publish(pending, between).versions
         except ServerError as error:
@@ -107,6 +118,11 @@ class ServerOutlet:
         self._in_force = dict(versions)
         self.repository.confirm(versions)
         return versions
+
+
+def _roots_between(repository: TufRepository, in_force: int) -> list[bytes]:
+    """The roots after version `in_force` and before the newest, oldest first: a chain has no gaps."""
+    return [repository.find_role(ROOT, version) or b"" for version in range(in_force + 1, repository.versions().get(ROOT, 0))]
 
 
 class FolderOutlet:

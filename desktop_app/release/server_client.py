@@ -122,6 +122,10 @@ class ServerClient:
         """A TUF metadata file that the server serves, e.g. `timestamp.json`; None where it has none."""
         return self._fetch(f"/v1/tuf/metadata/{file}")
 
+    def first_root(self) -> bytes | None:
+        """The root from which this server's devices start; None where nothing was published yet."""
+        return self.fetch_metadata("1.root.json")
+
     def create_claim(self, request: ClaimRequest) -> ClaimAnswer:
         """Register a claim by the digest of its secret."""
         return self._post("/v1/claims", request, ClaimAnswer)

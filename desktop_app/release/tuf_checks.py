@@ -10,6 +10,7 @@ from tuf.api.serialization import DeserializationError
 from desktop_app.errors import ReleaseError
 from desktop_app.release.tuf_roles import ROOT, TARGETS, WARN_DAYS, delegated_keys, read_targets
 
+RENEW_ADVICE = "Renew them with: eyelet-studio keys renew"
 _ADVICE = "Restore a backup with: eyelet-studio keys restore FILE"
 
 
@@ -34,7 +35,9 @@ def verify_roles(roots: Sequence[bytes], bodies: Mapping[str, bytes], now: datet
         raise ReleaseError(f"the TUF repository does not hold together: {error}", _ADVICE) from error
     expired = [role for role, expires in expiries(bodies).items() if expires <= now]
     if expired:
-        raise ReleaseError(f"these roles have expired: {', '.join(expired)}", "Publishing renews all but root, which needs two root keys.")
+        raise ReleaseError(
+            f"these roles have expired: {', '.join(expired)}", f"{RENEW_ADVICE} (publishing renews all but root, which needs two root keys)"
+        )
 
 
 def _verify_roots(roots: Sequence[bytes]) -> Root:
@@ -65,4 +68,7 @@ def expiry_warnings(bodies: Mapping[str, bytes], now: datetime.datetime) -> list
     """A sentence for every role that ends within 60 days."""
     ends = expiries(bodies)
     days = {role: (ends[role] - now).days for role in due_roles(bodies, now)}
-    return [f"{role} expires in {left} days" if left >= 0 else f"{role} has expired" for role, left in days.items()]
+    advice = {ROOT: f". {RENEW_ADVICE.replace('them', 'it')}"}  # the others are renewed by the next publication
+    return [
+        (f"{role} expires in {left} days" if left >= 0 else f"{role} has expired") + advice.get(role, "") for role, left in days.items()
+    ]

@@ -6,7 +6,6 @@ version it ever signed, and in `published.json` which ones have arrived.
 """
 
 import datetime
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -30,10 +29,13 @@ from desktop_app.errors import ReleaseError
 from desktop_app.release.folder_lock import locked
 from desktop_app.release.keys import ROOT_NAMES, KeyStore
 from desktop_app.release.keys import TARGETS as TARGETS_KEY
+from desktop_app.release.repository_notes import RepositoryNotes
+from desktop_app.release.role_files import ROLE_MAX_BYTES, newest_roles, newest_versions
 from desktop_app.release.tuf_checks import due_roles, expiry_warnings, verify_roles
 from desktop_app.release.tuf_roles import (
     ROOT,
     TARGETS,
+    TIMESTAMP,
     RoleFile,
     delegated_keys,
     new_delegated,
@@ -44,30 +46,12 @@ from desktop_app.release.tuf_roles import (
     sign_role,
 )
 
-ROLE_MAX_BYTES = 2 << 20
-PUBLISHED_NAME = "published.json"
-MINIMUMS_NAME = "minimums.json"
 Clock = Callable[[], datetime.datetime]
 
 
 def utc_clock() -> datetime.datetime:
     """The present time in UTC, in whole seconds as TUF wants it."""
     return datetime.datetime.now(tz=datetime.timezone.utc).replace(microsecond=0)
-
-
-def newest_versions(folder: Path) -> dict[str, int]:
-    """The newest version of each role in a folder."""
-    found: dict[str, int] = {}
-    for path in folder.glob("*.*.json"):
-        number, _, role = path.name.removesuffix(".json").partition(".")
-        if number.isdigit():
-            found[role] = max(found.get(role, 0), int(number))
-    return found
-
-
-def newest_roles(folder: Path) -> dict[str, bytes]:
-    """The newest file of each role in a folder."""
-    return {role: read_bounded(folder / f"{version}.{role}.json", ROLE_MAX_BYTES) for role, version in newest_versions(folder).items()}
 
 
 class TufRepository:
@@ -77,8 +61,7 @@ class TufRepository:
         self.folder = folder
         self._store = store
         self._clock = clock
-
-    # ------------------------------------------------------------------ reading
+        self._notes = RepositoryNotes(folder)
 
     def find_role(self, role: str, version: int | None = None) -> bytes | None:
         """A role file, the newest unless a version is given."""
@@ -103,8 +86,12 @@ class TufRepository:
 
     def online_keyids(self) -> frozenset[str]:
         """Ids of the keys that may sign snapshot and timestamp."""
+        return frozenset(self._online_keys())
+
+    def _online_keys(self) -> dict[str, PublicKey]:
         body = self.find_role(ROOT)
-        return frozenset(read_root(body).roles["timestamp"].keyids) if body is not None else frozenset()
+        root = read_root(body) if body is not None else None
+        return {keyid: root.keys[keyid] for keyid in root.roles[TIMESTAMP].keyids} if root is not None else {}
 
     def targets_of(self, role: str) -> dict[str, TargetFile]:
         """The targets that a model's or application's role lists."""
@@ -136,13 +123,29 @@ class TufRepository:
         with locked(self.folder):
             if self.online_keyids() == {key.keyid}:
                 return False
-            version = self.versions().get(ROOT, 0) + 1
-            public = [self._store.public_key(name) for name in ROOT_NAMES]
-            root = new_root(version, public, self._store.public_key(TARGETS_KEY), key, self._clock())
-            self._save(sign_role(ROOT, root, self._store.root_signers(root_files)))
+            self._sign_root(key, root_files)
             if self.find_role(TARGETS) is None:
                 self._save(sign_role(TARGETS, new_targets(1, {}, self._clock()), [self._store.private_key(TARGETS_KEY)]))
             return True
+
+    def sign_next_root(self, root_files: Sequence[Path] = (), online: PublicKey | None = None) -> RoleFile:
+        """Sign the next root with a new expiry; it names the same online key as the one before unless another is given.
+
+        Raises:
+            KeyStoreError: fewer than two root keys are at hand.
+            ReleaseError: there is no root yet.
+        """
+        with locked(self.folder):
+            self._need(ROOT)
+            return self._sign_root(online or next(iter(self._online_keys().values())), root_files)
+
+    def _sign_root(self, online: PublicKey, root_files: Sequence[Path]) -> RoleFile:
+        version = self.versions().get(ROOT, 0) + 1
+        public = [self._store.public_key(name) for name in ROOT_NAMES]
+        root = new_root(version, public, self._store.public_key(TARGETS_KEY), online, self._clock())
+        file = sign_role(ROOT, root, self._store.root_signers(root_files))
+        self._save(file)
+        return file
 
     def add_version(self, model: str, version: int, manifest_bytes: bytes) -> bool:
         """List a version's manifest; False where exactly it is listed already.
@@ -168,7 +171,7 @@ class TufRepository:
         Raises:
             ReleaseError: it is lower than the one before, which devices remember.
         """
-        before = self._minimums().get(model, 1)
+        before = self._notes.minimum(model) or 1
         if min_version < before:
             raise ReleaseError(f"the minimum version of {model} is {before} and can only rise; got {min_version}")
         return encode(ModelPolicy(ModelPolicy.SCHEMA_VERSION, model, min_version))
@@ -176,11 +179,8 @@ class TufRepository:
     def add_policy(self, model: str, document: bytes) -> bool:
         """List a model's policy (`contract.trust.ModelPolicy` as JSON); False where exactly it is listed already."""
         minimum = decode(document, ModelPolicy, "the policy").min_version
-        write_atomic(self.folder / MINIMUMS_NAME, encode({**self._minimums(), model: minimum}))
+        self._notes.set_minimum(model, minimum)
         return self._put(model_role(model), policy_target(model), document)
-
-    def _minimums(self) -> dict[str, int]:
-        return self._numbers(MINIMUMS_NAME)
 
     def withdraw(self, model: str, version: int) -> bool:
         """Take a version out of the targets, so that no device activates it again; False where it is not listed."""
@@ -263,42 +263,29 @@ class TufRepository:
 
     def pending_roles(self, in_force: Mapping[str, int] | None = None) -> dict[str, bytes]:
         """The newest file of each role that is not `in_force` there; by default, that has never arrived."""
-        there = self._published() if in_force is None else in_force
+        there = self._notes.published() if in_force is None else in_force
         return {role: self._need(role) for role, version in self.versions().items() if version > there.get(role, 0)}
 
     def lost_roles(self, in_force: Mapping[str, int]) -> list[str]:
         """Roles of which a version had arrived that is no longer `in_force`: the place was put back from an older copy."""
-        published = self._published()
+        published = self._notes.published()
         return sorted(role for role in self.versions() if in_force.get(role, 0) < published.get(role, 0))
-
-    def roots_between(self, in_force: int) -> list[bytes]:
-        """The roots after version `in_force` and before the newest, oldest first: a chain has no gaps."""
-        return [self.find_role(ROOT, version) or b"" for version in range(in_force + 1, self.versions().get(ROOT, 0))]
 
     def find_policy(self, model: str) -> bytes | None:
         """The policy document of a model as it was last made; None where there never was one."""
-        minimum = self._minimums().get(model)
+        minimum = self._notes.minimum(model)
         return self.make_policy(model, minimum) if minimum is not None else None
 
     def discard(self) -> None:
         """Forget what has never arrived, because the server refused it; the next publication signs anew."""
-        published = self._published()
+        published = self._notes.published()
         for role in self.pending_roles():
             for version in range(published.get(role, 0) + 1, self.versions()[role] + 1):
                 (self.folder / f"{version}.{role}.json").unlink(missing_ok=True)
 
     def confirm(self, versions: Mapping[str, int]) -> None:
         """Remember which versions have arrived."""
-        write_atomic(self.folder / PUBLISHED_NAME, encode({**self._published(), **versions}))
-
-    def _published(self) -> dict[str, int]:
-        return self._numbers(PUBLISHED_NAME)
-
-    def _numbers(self, name: str) -> dict[str, int]:
-        path = self.folder / name
-        return dict(json.loads(read_bounded(path, ROLE_MAX_BYTES))) if path.is_file() else {}
-
-    # ------------------------------------------------------------------ checking
+        self._notes.confirm(versions)
 
     def verify(self) -> None:
         """Check the newest files as a client would.

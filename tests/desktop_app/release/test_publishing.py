@@ -5,13 +5,16 @@ import shutil
 import httpx
 import msgspec
 import pytest
+from tuf.api.exceptions import DownloadHTTPError
+from tuf.ngclient import Updater
+from tuf.ngclient.fetcher import FetcherInterface
 
 from contract.claims import parse_token
 from contract.codec import encode
 from contract.files import sha256_of
 from contract.package import open_package, write_archive
 from contract.rest import ClaimAnswer, ErrorBody, ServerKeys
-from contract.signing import generate_key, public_key_to_dict
+from contract.signing import generate_key, public_key_to_dict, read_private_key
 from desktop_app.errors import ReleaseError
 from desktop_app.jobs.context import JobContext
 from desktop_app.jobs.requests import PublishJob
@@ -27,7 +30,9 @@ from desktop_app.release.publishing import (
     publish_version,
     withdraw_version,
 )
+from desktop_app.release.renewing import renew_here, renew_server
 from desktop_app.release.server_client import ServerClient, ServerError, read_token
+from fleet_server.trust.server_keys import rotate_online_key
 from tests.desktop_app.release.live_server import running_server, server_in_process
 from tests.simulators.packages import make_acceptance, make_package
 
@@ -265,6 +270,74 @@ def test_a_server_that_lost_everything_but_its_keys_gets_the_whole_chain_of_root
     with server_in_process(data) as client:
         assert publish_version(ServerOutlet(client, store), made[0][0]).versions["root"] == 3
         assert all(client.fetch_metadata(f"{version}.root.json") == repository.find_role("root", version) for version in (1, 2, 3))
+
+
+# ---------------------------------------------------------------------- a server whose keys were stolen
+
+
+class ClientFetcher(FetcherInterface):
+    """Fetches as a device does, through the operator's client."""
+
+    def __init__(self, client):
+        super().__init__()
+        self.client = client
+
+    def _fetch(self, url):
+        body = self.client._fetch(url)
+        if body is None:
+            raise DownloadHTTPError("not there", 404)
+        return iter([body])
+
+
+def find_on_device(client, folder, path):
+    """What a device with a lasting folder makes of the server's metadata."""
+    (folder / "targets").mkdir(parents=True, exist_ok=True)
+    base = "http://127.0.0.1/v1/tuf/"
+    updater = Updater(
+        str(folder),
+        f"{base}metadata/",
+        str(folder / "targets"),
+        f"{base}targets/",
+        fetcher=ClientFetcher(client),
+        bootstrap=client.first_root(),
+    )
+    return updater.get_targetinfo(path)
+
+
+def test_after_a_theft_a_new_online_key_goes_into_the_next_root_and_devices_follow(store, made, tmp_path):
+    packages, device = made[0], tmp_path / "device"
+    (data := tmp_path / "data").mkdir()
+    with server_in_process(data) as client:
+        outlet = ServerOutlet(client, store)
+        publish_version(outlet, packages[0], min_version=1)
+        assert find_on_device(client, device, "models/colours/1.json") is not None
+        stolen = client.online_key().keyid
+    kept = rotate_online_key(data / "keys", "2026-01-02T03:04:05Z")
+    assert (kept.name, read_private_key(kept, None).keyid) == ("online-until-2026-01-02T030405.pem", stolen)
+    with server_in_process(data) as client:
+        with pytest.raises(ReleaseError, match="root of trust names another") as caught:
+            publish_version(ServerOutlet(client, store), packages[1])
+        assert "keys renew --online-key" in caught.value.advice
+        with pytest.raises(ServerError, match="does not let this server's online key"):
+            client.publish({})
+        with pytest.raises(ReleaseError, match="root of trust names another"):
+            renew_server(client, store, ())
+        renewal = renew_server(client, store, (), take_online_key=True)
+        assert (renewal.root_version, renewal.versions["root"], renewal.new_online_key) == (2, 2, client.online_key().keyid)
+        again = ServerOutlet(client, store)
+        assert again.repository.folder == outlet.repository.folder
+        assert again.repository.online_keyids() == {client.online_key().keyid} != {stolen}
+        publish_version(again, packages[1])
+        assert find_on_device(client, device, "models/colours/2.json") is not None
+        assert parse_token(make_claim(client, store, "pi-02")).root_sha256 == sha256_of(client.first_root())
+
+
+def test_there_is_nothing_to_renew_before_the_first_publication(store, tmp_path):
+    (data := tmp_path / "data").mkdir()
+    with server_in_process(data) as client, pytest.raises(ReleaseError, match="nothing was published"):
+        renew_server(client, store, ())
+    with pytest.raises(ReleaseError, match="nothing was published"):
+        renew_here(store, ())
 
 
 # ---------------------------------------------------------------------- a server that is not there, or is not ours

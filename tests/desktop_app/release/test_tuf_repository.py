@@ -12,7 +12,7 @@ from contract.files import sha256_of
 from contract.signing import generate_key
 from contract.trust import application_target, manifest_target, policy_target
 from desktop_app.errors import KeyStoreError, ReleaseError
-from desktop_app.release.keys import MOVE_AWAY, KeyStore, init_keys
+from desktop_app.release.keys import MOVE_AWAY, RECOVERY_FILE, KeyStore, init_keys
 from desktop_app.release.local_repository import LocalRepository
 from desktop_app.release.repositories import find_repository
 from desktop_app.release.tuf_repository import TufRepository, utc_clock
@@ -252,13 +252,41 @@ def test_root_rotation_reaches_an_old_client(local, clock, store, tmp_path):
     local.repository.verify()
 
 
+def test_a_device_goes_on_after_the_root_was_renewed_in_its_last_days(local, clock, store, tmp_path):
+    publish(local)
+    device = Device(tmp_path / "device", local.folder, clock)
+    assert device.fetch("models/digits/1.json") == b"manifest"
+    clock.pass_days(350)
+    assert any("eyelet-studio keys renew" in warning for warning in local.repository.warnings())
+    assert local.repository.sign_next_root().version == 2
+    assert local.repository.renew() == ["model-digits", "targets"]
+    publish(local, version=2, data=b"second")
+    clock.pass_days(100)
+    assert device.fetch("models/digits/2.json") == b"second"
+    assert Device(tmp_path / "late", local.folder, clock, device.root).fetch("models/digits/1.json") == b"manifest"
+    local.repository.verify()
+
+
+def test_the_next_root_needs_a_second_key_and_takes_it_from_a_file(store, clock, tmp_path):
+    repository = TufRepository(tmp_path / "repository", store, clock)
+    with pytest.raises(ReleaseError, match="no root yet"):
+        repository.sign_next_root()
+    online = generate_key().public
+    repository.set_online_key(online)
+    shutil.move(store.folder / MOVE_AWAY, tmp_path / "safe")
+    with pytest.raises(KeyStoreError, match="2 of 3"):
+        repository.sign_next_root()
+    repository.sign_next_root([tmp_path / "safe" / RECOVERY_FILE])
+    assert (repository.versions()["root"], repository.online_keyids()) == (2, {online.keyid})
+
+
 def test_expiries_are_warned_of_sixty_days_before(local, clock):
     publish(local)
     assert local.repository.warnings() == []
     clock.pass_days(121)
     assert local.repository.warnings() == ["model-digits expires in 59 days"]
     clock.pass_days(300)
-    assert "root has expired" in local.repository.warnings()
+    assert "root has expired. Renew it with: eyelet-studio keys renew" in local.repository.warnings()
 
 
 def test_each_server_has_a_repository_of_its_own_found_by_its_key(store, clock):

@@ -10,6 +10,7 @@ from contract.package import write_archive
 from desktop_app.cli import run
 from desktop_app.data.project import create_project
 from desktop_app.release.keys import KeyStore
+from desktop_app.release.server_client import ServerClient
 from tests.desktop_app.release.live_server import running_server
 from tests.desktop_app.release.test_publishing import APPLICATION
 from tests.simulators.packages import make_acceptance, make_package
@@ -50,6 +51,15 @@ def test_the_loop_from_keys_to_a_claim(keys, tmp_path, capsys):
         capsys.readouterr()
         assert run(["withdraw", "colours", "1", *to]) == 1
         assert "not published" in capsys.readouterr().err
+        assert run(["keys", "renew", *to]) == 0
+        assert "root 2 is published; it ends on 20" in capsys.readouterr().out
+        assert run(["keys", "renew", "--json"]) == 0
+        assert [renewal["root_version"] for renewal in json.loads(capsys.readouterr().out)] == [3]
+        assert run(["keys", "renew", "--online-key"]) == 2
+        assert run(["publish", str(package.folder), "--project", str(tmp_path), *to]) == 0
+        with ServerClient(server.url, server.token) as client:
+            assert client.fetch_metadata("3.root.json") is not None
+        capsys.readouterr()
     assert "No signature" not in (tmp_path / "data.log").read_text()
 
 
