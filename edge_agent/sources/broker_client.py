@@ -138,4 +138,12 @@ class BrokerClient:
         while not condition():
             if time.monotonic() > deadline:
                 raise SourceError(f"{self._where} {failing} within {CONNECT_TIMEOUT_S:g} s")
+            self._serve_until(condition)
+
+    def _serve_until(self, condition: Callable[[], bool]) -> None:
+        """A broker that refuses says why, then hangs up: what it said counts."""
+        try:
             self.serve()
+        except SourceError:
+            if not condition():
+                raise

@@ -112,6 +112,7 @@ class Mailbox:
         Raises:
             SourceError: the source failed for good.
         """
+        await asyncio.sleep(0)  # a source that always has more must not keep the event loop from its other work
         while True:
             self._news.clear()
             with self._room:

@@ -2,10 +2,13 @@
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+from tests.simulators.certificates import Certificate
 
 
 class Received(NamedTuple):
@@ -23,8 +26,10 @@ class Receiver(NamedTuple):
 
 
 @contextmanager
-def receiving(answer: Callable[[int], tuple[int, dict[str, str]]] = lambda _: (204, {})) -> Iterator[Receiver]:
-    """Answer the n-th POST (from 0) with a state and headers."""
+def receiving(
+    answer: Callable[[int], tuple[int, dict[str, str]]] = lambda _: (204, {}), certificate: Certificate | None = None
+) -> Iterator[Receiver]:
+    """Answer the n-th POST (from 0) with a state and headers; over TLS with a certificate."""
     received: list[Received] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -44,10 +49,16 @@ def receiving(answer: Callable[[int], tuple[int, dict[str, str]]] = lambda _: (2
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        scheme = "http"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.certificate, certificate.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            scheme = "https"
         thread = threading.Thread(target=lambda: server.serve_forever(0.01), daemon=True)
         thread.start()
         try:
-            yield Receiver(f"http://127.0.0.1:{server.server_port}/hook", received)
+            yield Receiver(f"{scheme}://127.0.0.1:{server.server_port}/hook", received)
         finally:
             server.shutdown()
             thread.join(5)

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from edge_agent.sinks.table import open_sink
 from edge_agent.sources.source import SourceError
 from tests.edge_agent.sinks.test_sinks import RECORD
 from tests.simulators.brokers import Mosquitto
+from tests.simulators.certificates import write_certificate
 from tests.simulators.waiting import wait_until
 
 
@@ -65,6 +67,30 @@ def test_what_comes_while_the_broker_is_away_is_sent_when_it_is_back(broker: Mos
     sink.close()
     client.disconnect()
     client.loop_stop()
+
+
+def test_over_tls_with_a_password_that_the_document_does_not_hold(tmp_path: Path, broker: Mosquitto) -> None:
+    certificate = write_certificate(tmp_path)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(tmp_path / "passwords"), "line-7", "hush"], check=True, capture_output=True)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "hall").write_text("hush\n")
+    broker.close()
+    broker._config.write_text(
+        f"listener {broker.port} 127.0.0.1\nallow_anonymous false\npersistence false\npassword_file {tmp_path / 'passwords'}\n"
+        f"certfile {certificate.certificate}\nkeyfile {certificate.key}\nuser root\n"
+    )
+    broker.open()
+    options = {"url": f"mqtts://127.0.0.1:{broker.port}", "topic": "t", "username": "line-7", "ca_file": "cert.pem"}
+    refused = open_sink(Sink("mqtt", options), tmp_path)
+    refused.write(RECORD)
+    wait_until(lambda: "refused" in refused._reason)
+    refused._queue.clear()
+    refused.close()
+    sink = open_sink(Sink("mqtt", {**options, "password": "hall"}), tmp_path)
+    sink.write(RECORD)
+    wait_until(lambda: not sink._queue)
+    sink.close()
+    assert sink._reason == ""
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "a/#"])

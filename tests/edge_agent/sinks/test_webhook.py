@@ -13,6 +13,7 @@ from edge_agent.sinks.table import open_sink
 from edge_agent.sources.source import SourceError
 from tests.edge_agent.sinks.receivers import receiving
 from tests.edge_agent.sinks.test_sinks import RECORD
+from tests.simulators.certificates import write_certificate
 from tests.simulators.waiting import wait_until
 
 
@@ -61,6 +62,21 @@ def test_an_address_that_does_not_want_it_is_not_asked_twice(tmp_path: Path) -> 
         sink.close()
     versions = [received.body["version"] for received in receiver.received]
     assert versions.count(1) == 1
+
+
+def test_over_tls_only_an_address_with_a_trusted_certificate_hears_it(tmp_path: Path) -> None:
+    certificate = write_certificate(tmp_path)
+    with receiving(certificate=certificate) as receiver:
+        strict = open_sink(Sink("webhook", {"url": receiver.url}), tmp_path)
+        strict.write(RECORD)
+        wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in strict._reason)
+        assert not receiver.received
+        strict._queue.clear()
+        strict.close()
+        sink = open_sink(Sink("webhook", {"url": receiver.url, "ca_file": "cert.pem"}), tmp_path)
+        sink.write(RECORD)
+        wait_until(lambda: len(receiver.received) == 1)
+        sink.close()
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:

@@ -67,6 +67,36 @@ def test_a_file_waits_for_room_and_loses_nothing() -> None:
     assert [item.name for item in items] == [f"s:{number}" for number in range(50)]
 
 
+def test_a_source_that_always_has_more_leaves_the_event_loop_to_others() -> None:
+    def capture(box: Mailbox) -> None:
+        while not box.stopped.is_set():
+            box.put("s", sample(1))
+
+    async def story() -> tuple[int, int]:
+        turns = taken = 0
+        ended = False
+
+        async def other_work() -> None:
+            nonlocal turns
+            while not ended:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other_work())
+        items = ThreadedSource("s", capture, LivePolicy(slots=16)).items()
+        async for item in items:
+            taken += isinstance(item, SourceSample)
+            if taken == 200:
+                break
+        ended = True
+        await items.aclose()
+        await beside
+        return turns, taken
+
+    turns, taken = asyncio.run(asyncio.wait_for(story(), 10))
+    assert turns >= taken
+
+
 def test_a_source_that_fails_now_and_then_is_opened_again() -> None:
     tries = []
 

@@ -1,5 +1,7 @@
+import contextlib
 import os
 import pty
+import socket
 import termios
 import time
 import tty
@@ -131,6 +133,24 @@ def test_an_address_needs_pyserial_and_says_so(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "serial", None)
     with pytest.raises(SourceError, match="needs the package pyserial, which is not installed"):
         open_source(Source("serial", {"path": "socket://127.0.0.1:1"}), ROWS, tmp_path)
+
+
+def test_an_address_is_read_through_pyserial(tmp_path: Path) -> None:
+    pytest.importorskip("serial")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def speak() -> None:
+            with listening.accept()[0] as sensor, contextlib.suppress(OSError):
+                sensor.settimeout(0.02)
+                while True:  # pyserial throws away what came before it was ready
+                    sensor.sendall(b"1,Bonn\n2,Trier\n")
+                    with contextlib.suppress(TimeoutError, socket.timeout):
+                        if not sensor.recv(1):
+                            return
+
+        options = {"path": f"socket://127.0.0.1:{listening.getsockname()[1]}"}
+        items = take_until(Source("serial", options), ROWS, tmp_path, lambda found: count(found, 2), meanwhile=speak)
+    assert {item.sample["city"][0] for item in samples(items)} == {"Bonn", "Trier"}
 
 
 @settings(max_examples=100, deadline=None)
