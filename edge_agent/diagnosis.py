@@ -8,32 +8,25 @@ from collections.abc import Callable
 
 import msgspec
 
+from contract.codec import parse_time
 from contract.rest import ServerInfo
 from contract.states import UpdateState
 from edge_agent.enrolment import EnrolmentError, load_identity
+from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
 from edge_agent.home import Home, HomeError, load_document
 from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.settings import SettingsError, load_settings
+from edge_agent.status import STALE_S, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.journal import Journal
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.work import BUILT_AT
 
-GOOD, NOTE, WRONG = "good", "note", "wrong"
 OLDEST_PYTHON = (3, 10)
 DISK_LOW_BYTES = 500 << 20
 CLOCK_TOLERANCE_S = 300.0
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `verdict` is good, note or wrong; `advice` says what to do."""
-
-    subject: str
-    verdict: str
-    text: str
-    advice: str = ""
 
 
 def examine(home: Home) -> list[Finding]:
@@ -51,7 +44,32 @@ def examine(home: Home) -> list[Finding]:
             _journal,
         )
         found += [check(home) for check in checks]
+        found += _said_by_agent(home)
     return found
+
+
+def _said_by_agent(home: Home) -> list[Finding]:
+    """What a running agent finds wrong with itself; nothing where none runs."""
+    if not _is_running(home):
+        return []
+    status = read_status(home.status)
+    if status is None:
+        return [Finding("Agent", NOTE, "runs, but has not yet said how it is", "Ask again in a few seconds")]
+    age_s = (datetime.datetime.now(tz=datetime.timezone.utc) - parse_time(status.at)).total_seconds()
+    if not -STALE_S < age_s < STALE_S:
+        advice = "Look at the log (journalctl -u eyelet-agent) and restart it"
+        return [Finding("Agent", WRONG, f"runs, but has said nothing for {age_s:.0f} s (or the clock was set)", advice)]
+    return [finding for finding in status.findings if finding.verdict != GOOD or finding.subject.startswith("Slot")]
+
+
+def _is_running(home: Home) -> bool:
+    lock = HomeLock(home.lock)
+    try:
+        lock.take()
+    except HomeError:
+        return True
+    lock.release()
+    return False
 
 
 def _python() -> Finding:
@@ -107,13 +125,9 @@ def _clock() -> Finding:
 
 
 def _running(home: Home) -> Finding:
-    lock = HomeLock(home.lock)
-    try:
-        lock.take()
-    except HomeError:
+    if _is_running(home):
         endpoint = load_document(home.endpoint, dict[str, object]) or {}
         return Finding("Agent", GOOD, f"runs, answers at {endpoint.get('url', '?')}")
-    lock.release()
     return Finding("Agent", NOTE, "does not run", f"Start it: eyelet-agent run --home {home.folder}")
 
 

@@ -69,6 +69,16 @@ class FleetDesk:
         """Whether the device holds a session with the broker."""
         return self._link is not None and self._link.connected
 
+    @property
+    def device(self) -> str:
+        """The device's id."""
+        return self._account.identity.record.device
+
+    @property
+    def fleet(self) -> str:
+        """The fleet's id."""
+        return self._account.identity.record.fleet
+
     def attach(self, link: FleetLink) -> None:
         """Use this connection."""
         self._link = link

@@ -1,6 +1,5 @@
 """How the device is: what the sensors and the slots say, judged by a pure rule. An absent sensor is None."""
 
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ THROTTLING: Mapping[int, str] = {
     3: "it is at its soft limit of temperature",
 }
 """A Raspberry Pi's throttling bits; the same plus 16 say what has happened since its start."""
+_LESS_MEMORY = "End what else runs here, or choose a smaller variant: eyelet-agent tune"
 
 
 class Serving(NamedTuple):
@@ -40,30 +40,37 @@ class Agent(NamedTuple):
     outbox_dropped: int
 
 
+def find_reasons(readings: Readings, serving: Serving) -> dict[str, str]:
+    """What speaks against this device, in words, each with what to do about it."""
+    found = {}
+    if serving.answering < serving.wanted:
+        found[f"{serving.wanted - serving.answering} of {serving.wanted} slots do not answer"] = "See what is said of the slot"
+    if serving.recent_crashes:
+        found[f"workers ended unexpectedly {serving.recent_crashes} times in ten minutes"] = "See what is said of the slot"
+    if readings.memory_available_bytes < MEMORY_LOW_SHARE * readings.memory_total_bytes:
+        found[f"only {readings.memory_available_bytes >> 20} MiB of memory are available"] = _LESS_MEMORY
+    if readings.disk_free_bytes < DISK_LOW_BYTES:
+        found[f"only {readings.disk_free_bytes >> 20} MiB are free on the disk"] = "Free some space; an update needs room beside what runs"
+    if readings.temperature_c is not None and readings.temperature_c > HOT_C:
+        found[f"{readings.temperature_c:.0f} °C"] = "Cool it: a heat sink, a fan, shade; or give it fewer frames a second"
+    if words := _throttling_words(readings.throttled_bits):
+        found[words] = "A supply that holds its voltage under load and a short cable; where it is heat: cool it"
+    if (readings.memory_pressure_percent or 0.0) > MEMORY_PRESSURE_PERCENT:
+        found[f"programs wait for memory {readings.memory_pressure_percent:.0f} % of the time"] = _LESS_MEMORY
+    return found
+
+
 def judge(readings: Readings, serving: Serving) -> tuple[HealthState, tuple[str, ...]]:
     """Can this device serve, and what speaks against it, in words."""
-    reasons = []
+    reasons = tuple(find_reasons(readings, serving))
     if serving.answering < serving.wanted:
-        reasons.append(f"{serving.wanted - serving.answering} of {serving.wanted} slots do not answer")
-    failing = bool(reasons)
-    if serving.recent_crashes:
-        reasons.append(f"workers ended unexpectedly {serving.recent_crashes} times in ten minutes")
-    if readings.memory_available_bytes < MEMORY_LOW_SHARE * readings.memory_total_bytes:
-        reasons.append(f"only {readings.memory_available_bytes >> 20} MiB of memory are available")
-    if readings.disk_free_bytes < DISK_LOW_BYTES:
-        reasons.append(f"only {readings.disk_free_bytes >> 20} MiB are free on the disk")
-    if readings.temperature_c is not None and readings.temperature_c > HOT_C:
-        reasons.append(f"{readings.temperature_c:.0f} °C")
-    reasons += _throttling_words(readings.throttled_bits)
-    if (readings.memory_pressure_percent or 0.0) > MEMORY_PRESSURE_PERCENT:
-        reasons.append(f"programs wait for memory {readings.memory_pressure_percent:.0f} % of the time")
-    state = HealthState.FAILING if failing else HealthState.DEGRADED if reasons else HealthState.HEALTHY
-    return state, tuple(reasons)
+        return HealthState.FAILING, reasons
+    return HealthState.DEGRADED if reasons else HealthState.HEALTHY, reasons
 
 
-def _throttling_words(bits: int | None) -> list[str]:
+def _throttling_words(bits: int | None) -> str:
     words = [text for bit, text in THROTTLING.items() if bits is not None and bits >> bit & 1]
-    return [f"{' and '.join(words)} (throttling bits {bits:#x})"] if words else []
+    return f"{' and '.join(words)} (throttling bits {bits:#x})" if words else ""
 
 
 def build_health(readings: Readings, serving: Serving, agent: Agent) -> Health:
@@ -90,14 +97,3 @@ def build_health(readings: Readings, serving: Serving, agent: Agent) -> Health:
         outbox_depth=agent.outbox_depth,
         outbox_dropped=agent.outbox_dropped,
     )
-
-
-class Uptime:
-    """Seconds since the agent started."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def __call__(self) -> float:
-        """Seconds so far."""
-        return time.monotonic() - self._started

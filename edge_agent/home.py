@@ -10,7 +10,7 @@
 | `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
 | `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite` |
 | `inbox/` | lone packages that wait to be installed |
-| `run/` | `lock`, `endpoint.json`, sockets: nothing that outlives the process |
+| `run/` | `lock`, `endpoint.json`, `status.json`, sockets: nothing that outlives the process |
 """
 
 import logging
@@ -96,6 +96,11 @@ class Home(NamedTuple):
     def endpoint(self) -> Path:
         """Says where the running agent answers: `{"url", "socket", "pid", "slots"}`."""
         return self.run / "endpoint.json"
+
+    @property
+    def status(self) -> Path:
+        """What the running agent says of itself, replaced every few seconds: `edge_agent.status.Status`."""
+        return self.run / "status.json"
 
     @property
     def lock(self) -> Path:

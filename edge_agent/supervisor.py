@@ -17,7 +17,7 @@ from contract.codec import encode, utc_now
 from contract.files import write_atomic
 from contract.messages import DEFAULT_SLOT, Reported, ReportedSlot, Telemetry, UpdateEvent, Window
 from contract.states import FINAL_UPDATE_STATES
-from edge_agent import health, systemd
+from edge_agent import systemd
 from edge_agent.desired_polling import poll_desired
 from edge_agent.enrolment import Identity, load_identity
 from edge_agent.fleet_desk import Account, FleetDesk
@@ -32,9 +32,11 @@ from edge_agent.listening import Listening
 from edge_agent.memory import Memory
 from edge_agent.outbox import Outbox
 from edge_agent.regular import every
+from edge_agent.self_watch import SelfWatch
 from edge_agent.sensors import Sensors
 from edge_agent.settings import Settings
 from edge_agent.slot_runner import SlotRunner
+from edge_agent.status import STATUS_EVERY_S, Known, StatusWriter
 from edge_agent.tuning import forget_choice, load_choice
 from edge_agent.update.journal import Journal
 from edge_agent.update.records import Installed, Update, Wish
@@ -67,11 +69,11 @@ class Supervisor:
         self._runners: dict[str, SlotRunner] = {}
         self._indexes = itertools.count()
         self._telemetry = Telemetry()
-        self._uptime = health.Uptime()
         self._desk: FleetDesk | None = None
         self._device = ""
         self._hardware_class = settings.hardware_class or hardware_class()
-        self._sensors = Sensors(home.folder)
+        self._watch = SelfWatch(Sensors(home.folder), self.boot_id, lambda: self._runners)
+        self._status = StatusWriter(home.status, self._known)
 
     # Life
 
@@ -182,6 +184,7 @@ class Supervisor:
         loops = [
             every(lambda: self._telemetry.window_s, self._send_windows, "windows"),
             every(lambda: self._telemetry.health_s, self._send_health, "health"),
+            every(lambda: STATUS_EVERY_S, self._status.write, "status"),
             every(lambda: INBOX_EVERY_S, self._take_inbox, "inbox"),
         ]
         interval_s = systemd.watchdog_interval_s()
@@ -190,6 +193,7 @@ class Supervisor:
             self._begin(watchdog.run(), "watchdog")
         self._tasks.update(loops)
         self._send_health()
+        self._status.write()
         self._take_inbox()
 
     def _begin(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -230,6 +234,7 @@ class Supervisor:
         if self._desk is not None:
             self._desk.outbox.close()
         self._home.endpoint.unlink(missing_ok=True)
+        self._status.remove()
 
     # What slots say
 
@@ -308,21 +313,14 @@ class Supervisor:
                 if self._desk is not None:
                     self._desk.keep_window(_as_run(window, runner.keeper))
 
-    def _serving(self) -> health.Serving:
-        runners = self._runners.values()
-        wanted = [runner for runner in runners if runner.state.current is not None]
-        return health.Serving(
-            wanted=len(wanted),
-            answering=sum(runner.keeper.is_answering for runner in wanted),
-            recent_crashes=sum(runner.keeper.crashes() for runner in runners),
-        )
-
     def _send_health(self) -> None:
-        if self._desk is None:
-            return
-        outbox = self._desk.outbox
-        agent = health.Agent(self.boot_id, agent_version(), self._uptime(), outbox.depth, outbox.dropped)
-        self._desk.send_health(health.build_health(self._sensors.read(), self._serving(), agent))
+        if self._desk is not None:
+            self._desk.send_health(self._watch.health(self._desk))
+
+    def _known(self) -> Known:
+        """For the status page."""
+        reported = {name: self._as_tuned(runner) for name, runner in self._runners.items()}
+        return self._watch.known(self._listening[DEFAULT_SLOT].url, reported, len(self._tools.store.load_quarantine()), self._desk)
 
     def _take_inbox(self) -> None:
         if self._desk is None:  # of an enrolled device the fleet alone decides what it runs

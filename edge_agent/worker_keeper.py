@@ -90,6 +90,7 @@ class WorkerKeeper:
         self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
         self._short_lives = 0
+        self.last_crash = ""  # what was said of the last worker that ended by itself or hung
         self._start_took_s = self._ready_s = 0.0
 
     @property
@@ -317,6 +318,7 @@ class WorkerKeeper:
             self._crashes.popleft()
         model = serving.installed.model
         text = f"the worker of {model.model} {model.version} {cause}"
+        self.last_crash = cause
         log.warning("Slot %s: %s", self.settings.slot, text)
         self._on_crash(text)
 

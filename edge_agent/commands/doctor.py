@@ -6,7 +6,8 @@ import click
 
 from contract.codec import encode
 from edge_agent.commands.options import home_option, json_option
-from edge_agent.diagnosis import Finding, examine
+from edge_agent.diagnosis import examine
+from edge_agent.findings import Finding
 from edge_agent.home import Home
 
 _MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
