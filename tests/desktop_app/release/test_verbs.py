@@ -1,5 +1,6 @@
 """The verbs keys, publish, application, claim and withdraw, as a user types them, against a real server."""
 
+import asyncio
 import json
 
 import pytest
@@ -11,8 +12,10 @@ from desktop_app.cli import run
 from desktop_app.data.project import create_project
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.server_client import ServerClient
+from edge_agent.update.tuf_child import TufRequest, refresh
 from tests.desktop_app.release.live_server import running_server
 from tests.desktop_app.release.test_publishing import APPLICATION
+from tests.simulators.devices import enrol
 from tests.simulators.packages import make_acceptance, make_package
 
 PASSPHRASE = "three plain words"
@@ -45,7 +48,10 @@ def test_the_loop_from_keys_to_a_claim(keys, tmp_path, capsys):
         assert run(["application", "publish", str(application), *to]) == 0
         assert "counting version 1 is published" in capsys.readouterr().out
         assert run(["claim", "--device", "pi-01", *to]) == 0
-        claim = parse_token(capsys.readouterr().out)
+        token = capsys.readouterr().out
+        claim = parse_token(token)
+        device = make_device(token, server, tmp_path / "device")
+        assert refresh(device).targets["models/colours/1.json"].sha256 == published["digest"]
         assert (claim.device, claim.root_sha256) == ("pi-01", published["root_sha256"])
         assert run(["withdraw", "colours", "1", *to]) == 0
         capsys.readouterr()
@@ -59,8 +65,29 @@ def test_the_loop_from_keys_to_a_claim(keys, tmp_path, capsys):
         assert run(["publish", str(package.folder), "--project", str(tmp_path), *to]) == 0
         with ServerClient(server.url, server.token) as client:
             assert client.fetch_metadata("3.root.json") is not None
+        assert refresh(device).targets["models/colours/1.json"].sha256 == published["digest"]  # an agent follows two new roots
+        assert (tmp_path / "device" / "root_history" / "3.root.json").is_file()
         capsys.readouterr()
     assert "No signature" not in (tmp_path / "data.log").read_text()
+
+
+def make_device(token, server, folder):
+    """An enrolled agent's own question to the repository."""
+    credentials = asyncio.run(enrol(token))
+    folder.mkdir()
+    (folder / "password").write_text(credentials.password)
+    with ServerClient(server.url, server.token) as client:
+        (folder / "first-root.json").write_bytes(client.first_root())
+    return TufRequest(
+        server_url=server.url,
+        device=credentials.device,
+        password_file=str(folder / "password"),
+        ca_file="",
+        root_file=str(folder / "first-root.json"),
+        metadata_folder=str(folder),
+        objects_folder=str(folder),
+        targets=("models/colours/1.json",),
+    )
 
 
 def test_keys_are_listed_backed_up_restored_and_exported(keys, tmp_path, capsys):
