@@ -167,13 +167,16 @@ def _expects_continue(headers: dict[str, str]) -> bool:
 
 def render(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
     """The response as bytes; without its body for HEAD."""
-    extra = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
-    closing = "" if keep_alive else "Connection: close\r\n"
-    head = (
-        f"HTTP/1.1 {response.state} {REASONS[response.state]}\r\n"
-        f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n{extra}{closing}\r\n"
-    )
-    return head.encode("latin-1") + response.body if with_body else head.encode("latin-1")
+    extra = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in response.headers) if response.headers else b""
+    closing = b"" if keep_alive else b"Connection: close\r\n"
+    body = response.body
+    begin = _begin_of_answer(response.state, response.content_type)
+    return b"%b%d\r\n%b%b\r\n%b" % (begin, len(body), extra, closing, body if with_body else b"")
+
+
+@functools.lru_cache(maxsize=64)
+def _begin_of_answer(state: int, content_type: str) -> bytes:
+    return f"HTTP/1.1 {state} {REASONS[state]}\r\nContent-Type: {content_type}\r\nContent-Length: ".encode("latin-1")
 
 
 def json_response(content: object, state: int = 200) -> Response:

@@ -1,5 +1,6 @@
 """Inference requests and answers of the Open Inference Protocol v2, in JSON and with binary tensors."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -142,19 +143,26 @@ def _json_length(headers: Mapping[str, str], total: int) -> int:
     text = headers.get(HEADER_LENGTH)
     if text is None:
         return total
-    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) > total:  # noqa: PLR2004
+    length = _read_length(text)
+    if not 0 <= length <= total:
         raise HttpError(400, f"{HEADER_LENGTH} is no length within the body: {text[:30]!r}")
-    return int(text)
+    return length
+
+
+@functools.lru_cache(maxsize=64)
+def _read_length(text: str) -> int:
+    """A length in digits; -1 where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else -1  # noqa: PLR2004  (digits)
 
 
 def _decode_tensor(tensor: InputTensor, binary: memoryview | None, spec: TensorSpec) -> np.ndarray:
     if tensor.datatype != DATATYPES.get(spec.dtype):
         raise HttpError(400, f"input {tensor.name}: expected datatype {DATATYPES.get(spec.dtype)}, got {tensor.datatype[:20]!r}")
-    if any(axis < 0 for axis in tensor.shape) or (binary is None) == (tensor.data is None):
+    if min(tensor.shape, default=0) < 0 or (binary is None) == (tensor.data is None):
         raise HttpError(400, f"input {tensor.name}: needs a shape of whole numbers, and its data either in JSON or as binary")
     try:
         array = decode_json(tensor.data, spec.dtype, tensor.shape) if binary is None else decode_binary(binary, spec.dtype, tensor.shape)
-        return fit(array, spec.shape)
+        return array if array.shape == spec.shape else fit(array, spec.shape)
     except (TensorError, InputError) as error:
         raise HttpError(400, f"input {tensor.name}: {error}") from error
 

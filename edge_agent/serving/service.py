@@ -126,7 +126,8 @@ class Service:
             return self._predict(head, body)
         begun_ns = time.perf_counter_ns()
         try:
-            inquiry = decode_infer(head.headers, self._plain(head, body), self._inputs)
+            plain = self._plain(head, body) if "content-encoding" in head.headers else body
+            inquiry = decode_infer(head.headers, plain, self._inputs)
             asked = self._asked(begun_ns, head, inquiry.timeout)
             return self._answer(asked, inquiry.sample, lambda prediction: encode_infer(inquiry, prediction, self._manifest))
         except HttpError:

@@ -21,6 +21,7 @@ DATATYPES = {
     "string": "BYTES",
 }
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES if name != "string"}
+_LITTLE_ENDIAN_HERE = frozenset(dtype for name, dtype in _LITTLE_ENDIAN.items() if dtype == np.dtype(name))
 _BY_DTYPE = {np.dtype(name): datatype for name, datatype in DATATYPES.items() if name != "string"}
 _KINDS = {"u": "iu", "i": "iu", "f": "iuf", "b": "b"}
 _LENGTH = struct.Struct("<I")
@@ -107,10 +108,13 @@ def _shaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def encode_binary(array: np.ndarray) -> bytes:
     """Raw little-endian bytes; text as length and UTF-8."""
-    if array.dtype.kind in "OU":
+    dtype = array.dtype
+    if dtype in _LITTLE_ENDIAN_HERE:
+        return array.tobytes()
+    if dtype.kind in "OU":
         texts = [str(text).encode() for text in array.flat]
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return array.astype(dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def datatype_of(array: np.ndarray) -> str:
