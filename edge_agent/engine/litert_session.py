@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _IDENTIFIER = b"TFL3"  # bytes 4 to 8 of the file
 _SMALLEST_FILE_BYTES = 32
+_OLDER_NUMPY = 1  # the major version that tflite-runtime was built for
 
 
 def library_version() -> str:
     """Name and version of the library.
 
     Raises:
-        ImportError: neither is installed.
+        ImportError: neither is installed, or the older one beside a numpy that it was not built for.
     """
     import importlib.metadata
 
@@ -39,10 +40,20 @@ def _interpreter_class() -> Any:  # noqa: ANN401  (neither library has types)
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as absent:
-        try:
-            from tflite_runtime.interpreter import Interpreter
-        except ImportError:
-            raise absent from None
+        return _older_interpreter_class(absent)
+    return Interpreter
+
+
+def _older_interpreter_class(absent: ImportError) -> Any:  # noqa: ANN401
+    """That of `tflite-runtime`, whose last version loads beside numpy 2 too, and fails only when it is used."""
+    try:
+        from tflite_runtime.interpreter import Interpreter
+    except ImportError:
+        raise absent from None
+    import numpy as np
+
+    if int(np.__version__.split(".")[0]) > _OLDER_NUMPY:
+        raise ImportError(f"tflite-runtime needs numpy {_OLDER_NUMPY}, and numpy {np.__version__} is installed")
     return Interpreter
 
 
@@ -64,9 +75,37 @@ def open_session(file: Path, threads: int) -> "LitertSession":
         with _quiet():
             interpreter = _interpreter_class()(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
+        if not type(interpreter).__module__.startswith("ai_edge_litert"):
+            _refuse_wrong_layers(interpreter, file.name)
         return LitertSession(interpreter)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise ModelRefusedError(f"LiteRT does not load {file.name}: {_first_line(error)}") from error
+
+
+def _refuse_wrong_layers(interpreter: Any, name: str) -> None:  # noqa: ANN401
+    """Refuse what the last `tflite-runtime` loads but computes wrongly.
+
+    Its fully connected layer with float32 activations and int8 weights (dynamic int8) takes one scale
+    for all weights; where every row of them has its own, it counts them as 0 and answers the bias.
+
+    Raises:
+        ModelRefusedError: the model has such a layer.
+    """
+    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    operators = interpreter._get_ops_details()  # noqa: SLF001  (no public way; no later version will come)
+    layers = [operator["inputs"] for operator in operators if operator["op_name"] == "FULLY_CONNECTED"]
+    if any(_has_scale_per_row(tensors[inputs[0]], tensors[inputs[1]]) for inputs in layers):
+        raise ModelRefusedError(
+            f"tflite-runtime computes the fully connected layers of {name} wrongly: it ignores the scale of each row of int8 weights. "
+            "Choose another variant or install ai-edge-litert"
+        )
+
+
+def _has_scale_per_row(activations: Mapping[str, Any], weights: Mapping[str, Any]) -> bool:
+    import numpy as np
+
+    mixed = activations["dtype"] is np.float32 and weights["dtype"] is np.int8
+    return mixed and len(weights["quantization_parameters"]["scales"]) > 1
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Runtime(NamedTuple):
 
 RUNTIMES: Mapping[str, Runtime] = {
     "onnx": Runtime("edge_agent.engine.onnx_session", "pip install onnxruntime"),
-    "litert": Runtime("edge_agent.engine.litert_session", "pip install ai-edge-litert"),
+    "litert": Runtime("edge_agent.engine.litert_session", "pip install ai-edge-litert (or tflite-runtime with 'numpy<2')"),
 }
 
 

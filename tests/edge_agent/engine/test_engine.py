@@ -68,17 +68,6 @@ def test_a_runtime_without_its_library_says_what_to_install(package: Package, mo
     assert absence_reason("litert") is None
 
 
-def test_the_older_tflite_library_is_taken_where_litert_is_absent(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ai_edge_litert import interpreter
-
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    assert "pip install ai-edge-litert" in str(absence_reason("litert"))
-    monkeypatch.setitem(sys.modules, "tflite_runtime", type(sys)("tflite_runtime"))
-    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
-    with open_engine(package, "litert-float32") as engine:
-        assert engine.predict({"frame": make_frames(1, 1)[0][0]}).label == "red"
-
-
 def test_an_unknown_runtime_or_step_is_refused(package: Package) -> None:
     spec, variant = ModelSpec.of(package.manifest), package.manifest.variants["onnx-float32"]
     path = package.variant_path("onnx-float32")
