@@ -4,10 +4,10 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest check check-agent-pythons studio bundles clean
+.PHONY: help setup demo test test-oldest check check-agent-pythons check-arm64 check-tflite-runtime studio bundles clean
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup:  ## create .venv with the pinned versions
 	@$(PYTHON) scripts/set_up.py
@@ -30,6 +30,12 @@ check: setup  ## ruff, mypy and the import rules
 
 check-agent-pythons: setup  ## install the agent by its extra alone on Python 3.10 to 3.13 and run a package
 	@$(BIN)/python -m scripts.agent_pythons
+
+check-arm64: setup  ## answer golden samples on aarch64 under qemu-user (Debian 12; downloads about 220 MB once)
+	@$(BIN)/python -m scripts.check_arm64
+
+check-tflite-runtime: setup  ## answer golden samples with the older tflite-runtime in an environment of its own
+	@$(BIN)/python -m scripts.check_tflite_runtime
 
 studio: setup  ## open the window
 	@$(BIN)/eyelet-studio
