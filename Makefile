@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest check check-agent-pythons check-arm64 check-tflite-runtime studio bundles clean
+.PHONY: help setup demo test test-oldest check check-agent-pythons check-arm64 check-tflite-runtime studio bundles bench-agent clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,6 +42,9 @@ studio: setup  ## open the window
 
 bundles: setup  ## build the PyInstaller bundles of the agent and the studio shell and start each once
 	@$(BIN)/python -m scripts.build_bundles
+
+bench-agent: setup  ## measure the running agent: recovery, watching, memory, start, CPU, hot swap
+	@for name in recovery windows memory start cpu hot_swap; do $(BIN)/python benchmarks/agent_$$name.py || exit 1; echo; done
 
 clean:  ## remove what was built; the data of ./demo stays
 	rm -rf build dist .ruff_cache .mypy_cache .hypothesis

@@ -24,7 +24,7 @@ from benchmarks.running_agent import RunningAgent, prepare_home, running_agent
 from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample
 
 FRAMES_PER_S = 100
-SETTLE_S = 3.0
+SETTLE_S = 5.0  # long enough that the next fault is no crash loop, which is answered by growing waits
 PATIENCE_S = 15.0
 
 

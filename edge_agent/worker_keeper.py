@@ -26,8 +26,8 @@ PING_TIMEOUT_S = 3600.0
 """The hang watch decides long before; this only ends the question."""
 DRAIN_S = 5.0
 CRASH_MEMORY_S = 600.0
-SHORT_LIFE_S, SHORT_LIFE_STARTS = 2.0, 10.0
-"""A worker that lived for less, or for less than ten times what its start took, had a short life; two of them in a row
+SHORT_LIFE_S, SHORT_LIFE_STARTS = 2.0, 4.0
+"""A worker that lived for less, or for less than four times what its start took, had a short life; two of them in a row
 are no reason to wait, more are: starting again and again costs more than it serves."""
 RESTART_FIRST_S, RESTART_LAST_S = 0.5, 30.0
 

@@ -136,6 +136,7 @@ def workers(site: Site) -> list[psutil.Process]:
 
 def test_a_worker_that_is_killed_is_replaced_and_no_worker_outlives_its_agent(site: Site) -> None:
     before = site.answers()
+    wait_until(lambda: len(workers(site)) == 1, 20)  # the worker of a version before has drained
     (worker,) = workers(site)
     worker.kill()
     wait_until(lambda: [process.pid for process in workers(site)] not in ([], [worker.pid]))
