@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest check check-agent-pythons check-arm64 check-tflite-runtime studio bundles bench-agent clean
+.PHONY: help setup demo test test-oldest kill-matrix kill-soak check check-agent-pythons check-arm64 check-tflite-runtime studio bundles bench-agent clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,6 +21,12 @@ test: setup  ## run the tests
 
 test-oldest:  ## run the contract's and the agent's tests on Python 3.10, where it is installed
 	@$(BIN)/python -m scripts.agent_pythons --only 3.10 --tests
+
+kill-matrix: setup  ## every update state × {error, SIGKILL, hang, disk full, power cut}, as a table
+	@$(BIN)/python -m scripts.kill_matrix
+
+kill-soak: setup  ## the kill matrix with 1,000 SIGKILLs of a real agent
+	@$(BIN)/python -m scripts.kill_matrix --kills 1000
 
 check: setup  ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -97,8 +97,8 @@ class SlotRunner:
 
     def _repair_pointer(self, name: str, installed: Installed | None) -> None:
         pointer = self._tools.store.pointer(self.name, name)
-        if pointer == installed:
-            return
+        if pointer == installed or (installed is None and name == LAST_KNOWN_GOOD):
+            return  # what could not be read, or is damaged, may be readable the next time: only a commit replaces it
         if name == CURRENT:
             self._owner.agent_event(f"slot {self.name} goes back from {_name(pointer)} to {_name(installed)}", {})
         try:
@@ -161,7 +161,7 @@ class SlotRunner:
             log.error("Slot %s: %s", self.name, self._journal_trouble)  # noqa: TRY400  (no traceback for a full disk)
         log.info("Slot %s: %s", self.name, describe(update, action.previous))
         if update.is_final:
-            self._work.finish()
+            self._work.finish(update)
             self._take_purpose(update)
         step = (update.wish.revision, update.attempt, update.state)
         if step != self._told:

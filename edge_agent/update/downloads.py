@@ -87,6 +87,7 @@ def fetch_object(
             if wrong >= WRONG_CONTENT_LIMIT:
                 raise
             log.warning("%s; fetching it again from the beginning", error)
+            continue
         except (_BrokenOffError, HttpError) as error:
             if _size(partial) > before:
                 tries, last_progress = 0, time.monotonic()

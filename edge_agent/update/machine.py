@@ -99,7 +99,7 @@ DEADLINE_S: Mapping[UpdateState, float] = {
     _S.STAGED: 600.0,
     _S.ACTIVATING: 120.0,
     _S.COMMITTING: 600.0,
-    _S.ROLLING_BACK: 120.0,
+    _S.ROLLING_BACK: 300.0,  # two starts of a worker that hangs, and some
 }
 """How long a state may last; those of `self_testing` and `probation` follow from the wish's policy."""
 
@@ -228,12 +228,16 @@ def version_to_boot(slot: Slot) -> Installed | None:
 
     It is the last known good version, whatever the pointer `current` says: only a version that was
     being committed has proven itself as well. Where there is none and no update is under way,
-    `current` is all that is left.
+    `current` is all that is left, unless it is what failed.
     """
-    under_way = slot.update is not None and not slot.update.is_final
-    if slot.update is not None and (slot.update.state is UpdateState.COMMITTING or _was_committed(slot)):
+    update = slot.update
+    if update is None:
+        quarantined = slot.current is not None and slot.current.model.digest in slot.quarantine
+        return slot.last_known_good or (None if quarantined else slot.current)
+    if update.state is UpdateState.COMMITTING or _was_committed(slot):
         return slot.current or slot.last_known_good
-    return slot.last_known_good or (None if under_way else slot.current)
+    unproven = not update.is_final or update.candidate == slot.current
+    return slot.last_known_good or (None if unproven else slot.current)
 
 
 def repaired(slot: Slot) -> Slot:

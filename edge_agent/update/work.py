@@ -66,6 +66,7 @@ class Machinery(NamedTuple):
     make_keeper: Callable[[KeeperSettings, Callable[[Serving, FromWorker], None], Callable[[str], None]], WorkerKeeper] = WorkerKeeper
     run_self_test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test
     in_thread: InThread = in_thread
+    find_runtimes: Callable[[], dict[str, str]] = installed_runtimes
 
 
 class Tools(NamedTuple):
@@ -136,17 +137,27 @@ class UpdateWork:
         """
         return await self._work[update.state](update)
 
-    def finish(self) -> None:
+    def finish(self, update: Update) -> None:
         """The update ended, well or not: drop what only it needed, and let another slot's begin."""
         self._plan = None
         try:
-            self._tools.store.point(self._slot.name, CANDIDATE, None)
+            self._settle_pointers(update)
             self._collect_garbage()
         except OSError as error:
             log.warning("What the update left could not be removed: %s", error)
         if self._has_turn:
             self._has_turn = False
             self._tools.turn.release()
+
+    def _settle_pointers(self, update: Update) -> None:
+        """What could not be written while rolling back, or was half committed, is put right."""
+        store, name = self._tools.store, self._slot.name
+        current, proven = self._slot.going_back_to(), self._slot.proven()
+        if store.pointer(name, CURRENT) != current:
+            store.point(name, CURRENT, current)
+        if proven != update.candidate == store.pointer(name, LAST_KNOWN_GOOD):
+            store.point(name, LAST_KNOWN_GOOD, proven)
+        store.point(name, CANDIDATE, None)
 
     def _collect_garbage(self) -> None:
         """Not while another slot's update is under way: nothing points yet to what that one fetched."""
@@ -179,7 +190,7 @@ class UpdateWork:
             documents = await tools.repository.fetch_documents(wish, Patience(tools.settings.repository_patience_s))
         model = wish.model.model
         min_version = tools.memory.raise_min_version(model, stated_min_version(documents, model))
-        runtimes = installed_runtimes()
+        runtimes = tools.machinery.find_runtimes()
         plan = build_plan(wish, documents, min_version=min_version, runtimes=runtimes, agent_version=agent_version())
         self._check_room(plan)
         self._plan = plan
@@ -334,17 +345,26 @@ class UpdateWork:
     async def _roll_back(self, update: Update) -> Succeeded:
         good, keeper = self._slot.going_back_to(), self._slot.keeper
         try:
-            self._tools.store.point(self._slot.name, CURRENT, good)
-            self._tools.store.point(self._slot.name, CANDIDATE, None)
-        except OSError:
-            log.exception("The pointers could not be written; the journal says all the same what to start with")
+            self._settle_pointers(update)
+        except OSError as error:
+            log.warning("The pointers could not be written; the journal says all the same what to start with: %s", error)
         if good is None:
             await keeper.stop()
         elif not (keeper.is_answering and keeper.serving is not None and keeper.serving.installed == good):
-            await keeper.keep_serving(self._slot.as_serving(good))
-            if not keeper.is_answering:
-                raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start")
+            await self._serve_again(good)
         return Succeeded(update.state)
+
+    async def _serve_again(self, good: Installed) -> None:
+        """Without a gap where the version starts; else the one that failed must not go on serving in its place."""
+        keeper, serving = self._slot.keeper, self._slot.as_serving(good)
+        try:
+            await keeper.serve(serving)
+        except StartError as error:
+            log.warning("The last known good version does not start and is tried again: %s", error.detail)
+            await keeper.stop()
+            await keeper.keep_serving(serving)
+            if not keeper.is_answering:
+                raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start") from error
 
     def _planned(self) -> Plan:
         if self._plan is None:

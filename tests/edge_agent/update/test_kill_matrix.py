@@ -1,0 +1,91 @@
+"""A slice of the kill matrix; `make kill-matrix` runs all of it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from edge_agent.update.disk import RealDisk, replace_content
+from scripts.kill_matrix import REAL_KILLS, Outcome, build_table, run_kills
+from tests.simulators.disk import PowerCut, SimulatedDisk
+from tests.simulators.kill_cases import ROWS, SCENARIOS, Case, Fault, Template, make_template, plan_cases, run_case
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
+    folder = tmp_path_factory.mktemp("templates")
+    return {name: make_template(scenario, folder / name) for name, scenario in SCENARIOS.items()}
+
+
+def test_nothing_breaks_by_a_cut_an_error_a_hang_a_kill_or_a_full_disk(templates: dict[str, Template], tmp_path: Path) -> None:
+    struck: set[tuple[str, Fault]] = set()
+    for case in plan_cases(templates, cuts=150, every=150, seed=7):
+        row, wrong = run_case(templates[case.scenario], case, tmp_path / "home")
+        assert not wrong, f"{case}: {wrong}"
+        struck.add((row, case.fault))
+    assert {row for row, fault in struck if fault is Fault.CUT} == set(ROWS)
+
+
+def test_every_cell_of_the_matrix_has_cases(templates: dict[str, Template]) -> None:
+    cells = {(case.state, case.fault) for case in plan_cases(templates, cuts=len(ROWS), every=1, seed=0)}
+    assert cells == {(row, fault) for row in ROWS for fault in Fault}
+
+
+def test_the_same_case_does_the_same_again(templates: dict[str, Template], tmp_path: Path) -> None:
+    case = Case("the next version", Fault.CUT, 60, "activating", 5)
+    assert run_case(templates[case.scenario], case, tmp_path / "one") == run_case(templates[case.scenario], case, tmp_path / "two")
+
+
+def test_a_real_agent_is_killed_and_comes_back() -> None:
+    outcomes = list(run_kills(2, seed=4))
+    assert [outcome.wrong for outcome in outcomes] == [(), ()]
+
+
+def test_a_failed_case_shows_in_the_table() -> None:
+    table = build_table([Outcome("staged", REAL_KILLS, "", ()), Outcome("staged", REAL_KILLS, "", ("it broke",))])
+    assert "1 of 2 FAILED" in table
+
+
+def test_the_simulated_disk_forgets_what_was_not_synced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    disk = SimulatedDisk(tmp_path / "disk")
+    kept, lost = tmp_path / "disk" / "kept", tmp_path / "disk" / "lost"
+    replace_content(disk, kept, b"kept")
+    disk.write(lost, b"never synced")
+    seen = set()
+    for seed in range(40):
+        cut = SimulatedDisk(tmp_path / "disk")
+        cut.write(lost, b"never synced")
+        cut.append(kept, b" and torn")
+        cut.lose_power(random.Random(seed))
+        assert kept.read_bytes().startswith(b"kept")
+        seen.add(lost.read_bytes() if lost.exists() else None)
+        with pytest.raises(PowerCut):
+            cut.sync(kept)
+        kept.write_bytes(b"kept")
+        lost.unlink(missing_ok=True)
+    assert None in seen
+    assert len(seen) > 3
+
+
+def test_a_rename_before_the_content_is_synced_is_caught(tmp_path: Path) -> None:
+    """What a careless writer would do; the simulated disk is there to notice it."""
+    (tmp_path / "disk").mkdir()
+    target, damaged = tmp_path / "disk" / "pointer", 0
+    for seed in range(30):
+        disk = SimulatedDisk(tmp_path / "disk")
+        disk.write(target.with_name("new"), b"whole content")
+        disk.rename(target.with_name("new"), target)
+        disk.lose_power(random.Random(seed))
+        damaged += target.exists() and target.read_bytes() != b"whole content"
+        target.unlink(missing_ok=True)
+        target.with_name("new").unlink(missing_ok=True)
+    assert damaged
+
+
+def test_the_real_disk_links_or_copies_and_never_replaces(tmp_path: Path) -> None:
+    disk = RealDisk()
+    disk.write(tmp_path / "a", b"1")
+    disk.link(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(FileExistsError):
+        disk.link(tmp_path / "a", tmp_path / "b")
