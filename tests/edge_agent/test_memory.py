@@ -3,7 +3,10 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from edge_agent.memory import Memory
+from tests.simulators.disk import WRITING, Operation, SimulatedDisk
 
 
 def test_what_is_remembered_never_falls_and_survives(tmp_path: Path) -> None:
@@ -24,3 +27,21 @@ def test_after_a_loss_sessions_still_rise_by_the_clock(tmp_path: Path) -> None:
     path = tmp_path / "memory.json"
     path.write_bytes(b"\x00" * 30)
     assert Memory(path).next_session() >= int(time.time()) - 1
+
+
+def test_a_full_disk_keeps_nobody_from_starting_but_a_rule_must_be_written(tmp_path: Path) -> None:
+    def full(operation: Operation) -> None:
+        if operation.kind in WRITING:
+            raise OSError(28, "No space left on device")
+
+    disk = SimulatedDisk(tmp_path, full)
+    memory = Memory(tmp_path / "memory.json", disk)
+    assert memory.next_session() > 0
+    memory.see_revision(7)
+    with pytest.raises(OSError, match="No space"):
+        memory.raise_min_version("digits", 3)
+    disk.interfere = lambda _: None
+    memory.keep_acceptance("digits", ("a" * 64,))
+    again = Memory(tmp_path / "memory.json")
+    assert again.revision_seen == 7
+    assert again.raise_min_version("digits", 1) == 3

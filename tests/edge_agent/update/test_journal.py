@@ -11,6 +11,7 @@ from contract.states import FailureReason, UpdateState
 from edge_agent.update.journal import Journal, seal, unseal
 from edge_agent.update.records import Baseline, Update
 from tests.edge_agent.update.examples import wish
+from tests.simulators.disk import Operation, SimulatedDisk
 
 FIRST = Update(UpdateState.DONE, wish(1, 1), variant="onnx-float32")
 SECOND = Update(UpdateState.PROBATION, wish(2, 2), attempt=2, baseline=Baseline(40, 120.0), reason=None, detail="… ok")
@@ -110,3 +111,37 @@ def test_a_full_disk_leaves_no_half_line(journal: Journal, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space"):
         journal.append("main", "intent", FIRST)
     assert journal.path.read_bytes() == before
+
+
+def test_a_line_that_could_not_be_taken_back_is_removed_before_the_next(tmp_path: Path) -> None:
+    failing: set[str] = set()
+
+    def interfere(operation: Operation) -> None:
+        if operation.kind in failing:
+            raise OSError(5, "Input/output error")
+
+    journal = Journal(tmp_path / "journal.jsonl", SimulatedDisk(tmp_path, interfere))
+    journal.append("main", "intent", FIRST)
+    failing |= {"sync", "truncate"}
+    with pytest.raises(OSError, match="Input"):
+        journal.append("main", "intent", SECOND)
+    failing.clear()
+    journal.append("main", "intent", THIRD)
+    assert journal.read() == ({"main": THIRD}, "")
+    assert len(journal.path.read_text().splitlines()) == 2
+
+
+def test_a_torn_line_that_can_not_be_removed_keeps_nobody_from_starting(journal: Journal) -> None:
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole + b'{"torn')
+
+    def interfere(operation: Operation) -> None:
+        if operation.kind == "truncate":
+            raise OSError(30, "Read-only file system")
+
+    disk = SimulatedDisk(journal.path.parent, interfere)
+    again = Journal(journal.path, disk)
+    assert again.read().updates["side"] == THIRD
+    disk.interfere = lambda _: None
+    again.append("side", "result", FIRST)
+    assert again.read() == ({"main": SECOND, "side": FIRST}, "")

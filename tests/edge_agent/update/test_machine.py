@@ -25,7 +25,7 @@ from edge_agent.update.machine import (
     repaired,
     version_to_boot,
 )
-from edge_agent.update.records import Update
+from edge_agent.update.records import Quarantined, Update
 from tests.edge_agent.update.examples import digest_of, installed, running, wish
 
 S = UpdateState
@@ -309,3 +309,24 @@ def test_a_version_that_was_never_committed_serves_where_nothing_else_is_left_an
 
 def test_killed_in_the_probation_of_the_first_version_serves_nothing_until_it_has_proven_itself() -> None:
     assert power_cut(arrive(S.PROBATION, Slot())).current is None
+
+
+def test_a_version_that_was_lost_from_the_disk_is_fetched_again_for_the_same_revision() -> None:
+    slot = repaired(Slot(update=Update(S.DONE, wish(2, 5), variant="onnx-float32")))
+    slot, actions = advance(slot, Wished(wish(2, 5)))
+    assert recorded(actions) == [S.QUEUED]
+
+
+def test_a_committed_version_counts_whatever_the_other_pointer_says() -> None:
+    done = Update(S.DONE, wish(2, 5), variant="onnx-float32")
+    for good in (None, installed(1)):
+        slot = repaired(Slot(current=installed(2), last_known_good=good, update=done))
+        assert (slot.current, slot.last_known_good) == (installed(2), installed(2))
+
+
+def test_what_failed_is_not_started_again_where_nothing_else_was_committed() -> None:
+    failed = Update(S.ROLLED_BACK, wish(1, 5), variant="onnx-float32", reason=FailureReason.PROBATION_ERRORS)
+    assert version_to_boot(Slot(current=installed(1), update=failed)) is None
+    quarantine = {digest_of(1): Quarantined(5, FailureReason.PROBATION_ERRORS)}
+    assert version_to_boot(Slot(current=installed(1), quarantine=quarantine)) is None
+    assert version_to_boot(Slot(current=installed(1))) == installed(1)

@@ -9,9 +9,12 @@ from contract.errors import ContractError
 from contract.messages import VersionRef
 from contract.package import Package
 from contract.signing import generate_key
+from contract.states import FailureReason
 from edge_agent.home import make_home
-from edge_agent.update.records import ApplicationRef, Installed
+from edge_agent.update.disk import RealDisk
+from edge_agent.update.records import ApplicationRef, Installed, Quarantined
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD, SlotStore
+from tests.simulators.disk import WRITING, Operation, SimulatedDisk
 from tests.simulators.packages import make_package
 
 Make = Callable[[int], Package]
@@ -124,3 +127,56 @@ def test_what_a_killed_agent_left_half_made_is_removed(store: SlotStore) -> None
     store.remove_leftovers()
     assert list(store.home.versions.iterdir()) == []
     assert list(store.home.objects.iterdir()) == []
+
+
+def test_a_version_that_serves_is_completed_in_place_and_never_taken_away(make: Make, tmp_path: Path) -> None:
+    removed: list[Path] = []
+
+    class Watched(RealDisk):
+        def remove(self, path: Path) -> None:
+            removed.append(path)
+            super().remove(path)
+
+    store, package = SlotStore(make_home(tmp_path / "home"), Watched()), make(1)
+    installed = put(store, package)
+    store.add_object(package.path_of("report.json").read_bytes(), package.manifest.files["report.json"].sha256)
+    store.assemble(package.digest, package.manifest_bytes, [*needed(package), "report.json"], package.manifest)
+    assert (store.version_folder(package.digest) / "report.json").exists()
+    assert store.check_installed(installed) is not None
+    assert not removed
+
+
+def test_a_damaged_version_is_made_again(store: SlotStore, make: Make) -> None:
+    package = make(1)
+    installed = put(store, package)
+    folder = store.version_folder(package.digest)
+    (folder / "reference.json").unlink()
+    assert store.check_installed(installed) is None
+    put(store, package)
+    assert store.check_installed(installed) is not None
+    assert [path.name for path in store.home.versions.iterdir()] == [package.digest]
+
+
+def test_nothing_is_removed_while_a_pointer_can_not_be_read(store: SlotStore, make: Make) -> None:
+    installed = put(store, make(1))
+    store.point("main", LAST_KNOWN_GOOD, installed)
+    store.pointer_path("main", LAST_KNOWN_GOOD).write_bytes(b"{")
+    assert store.collect_garbage() == []
+    assert store.check_installed(installed) is not None
+
+
+def test_a_quarantine_that_could_not_be_written_holds_and_is_written_later(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    disk = SimulatedDisk(home.folder, full)
+    store, entries = SlotStore(home, disk), {"d" * 64: Quarantined(3, FailureReason.GOLDEN_MISMATCH)}
+    with pytest.raises(OSError, match="No space"):
+        store.save_quarantine(entries)
+    assert store.load_quarantine() == entries
+    disk.interfere = lambda _: None
+    store.quarantine.save()
+    assert SlotStore(home).load_quarantine() == entries
+
+
+def full(operation: Operation) -> None:
+    if operation.kind in WRITING:
+        raise OSError(28, "No space left on device")
