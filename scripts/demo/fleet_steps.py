@@ -136,6 +136,8 @@ def roll_out_and_compare(demo: Demo) -> None:
         "minimum_inferences=60",
         "--gate",
         "latency_factor=4",
+        "--gate",
+        "latency_floor_ms=10",
     )
     demo.results["comparison id"] = rollout
     follow_arms(demo, rollout)
