@@ -132,7 +132,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=KILLS, help=f"SIGKILLs of a real agent (default {KILLS})")
     parser.add_argument("--every", type=int, default=1, help="strike each n-th operation with the other faults (default 1)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="to repeat a run")
-    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes for the simulated cases")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for the simulated cases")
     return parser.parse_args(arguments)
 
 

@@ -30,6 +30,11 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start and wait until it answers for its endpoint."""
+        self.spawn()
+        self.wait_until_started()
+
+    def spawn(self) -> None:
+        """Start, and wait for nothing."""
         (self.home / "run" / "endpoint.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -38,6 +43,10 @@ class AgentProcess:
                 stdout=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
+
+    def wait_until_started(self) -> None:
+        """Until it says where it answers."""
+        assert self.process is not None
         wait_until(lambda: (self.home / "run" / "endpoint.json").exists() or self.process.poll() is not None, 15, self.read_log)  # type: ignore[union-attr]
         assert self.process.poll() is None, self.read_log()
 

@@ -24,14 +24,20 @@ from edge_agent.update.machine import MAX_ATTEMPTS, TABLE
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
 from tests.simulators.agents import AgentProcess
 from tests.simulators.fleet import FleetSimulator
+from tests.simulators.kill_cases import AT_REST, STARTING
 from tests.simulators.packages import make_frames, make_package
 from tests.simulators.waiting import wait_until
 
 DEVICE, SLOT = "pi-01", "main"
 STATES = [state.value for state in TABLE if TABLE[state] and state is not UpdateState.ROLLING_BACK]
 KILLS_PER_UPDATE = MAX_ATTEMPTS - 1
+"""Each costs an attempt at most: a good version is still committed."""
 RANDOM_S = 2.5
 BACK_S = 15.0
+STARTING_SHARE, STARTING_S = 0.1, 0.8
+"""How many kills strike a start, and how long after its beginning at most."""
+AGAIN_SHARE = 0.5
+"""How many kills of a version that serves already are followed by one while that is rolled back."""
 
 
 class Kill(NamedTuple):
@@ -78,16 +84,31 @@ class KillSite:
         kind = self.chance.choice(["good", "good", "good", "wrong-golden"])
         revision, kills = self._wish(kind), []
         for _ in range(KILLS_PER_UPDATE):
-            self._wait_for_moment(revision)
-            row = self._last().get("state", "starting")
-            self.agent.kill()
+            row = self._kill_at_some_moment(revision)
             wrong = self._check_disk()
             away_s = self._restart(wrong)
-            row = row if row in STATES or row == "rolling_back" else "at rest"
             kills.append(Kill(row, away_s, tuple(wrong)))
         wrong = self._wait_for_end(revision, kind)
         kills[-1] = kills[-1]._replace(wrong=(*kills[-1].wrong, *wrong))
         return kills
+
+    def _kill_at_some_moment(self, revision: int) -> str:
+        """SIGKILL while the update is under way, or a restart from it; returns the row of the matrix."""
+        if self.chance.random() < STARTING_SHARE:
+            self.agent.kill()
+            self.agent.spawn()
+            time.sleep(self.chance.uniform(0, STARTING_S))
+            self.agent.kill()
+            return STARTING
+        self._wait_for_moment(revision, self.chance.choice([*STATES, "", "", ""]))
+        self.agent.kill()
+        row = str(self._last().get("state", ""))
+        if row in {UpdateState.ACTIVATING.value, UpdateState.PROBATION.value} and self.chance.random() < AGAIN_SHARE:
+            self.agent.spawn()  # it rolls back at once
+            self._wait_for_moment(revision, UpdateState.ROLLING_BACK.value)
+            self.agent.kill()
+            row = str(self._last().get("state", ""))
+        return row if row in {*STATES, UpdateState.ROLLING_BACK.value} else AT_REST
 
     def _wish(self, kind: str) -> int:
         self.version += 1
@@ -104,8 +125,8 @@ class KillSite:
             return last
         return {}
 
-    def _wait_for_moment(self, revision: int) -> None:
-        state, random_s = self.chance.choice([*STATES, "", "", ""]), self.chance.uniform(0, RANDOM_S)
+    def _wait_for_moment(self, revision: int, state: str) -> None:
+        random_s = self.chance.uniform(0, RANDOM_S)
         begun = time.monotonic()
         while time.monotonic() - begun < random_s + (5.0 if state else 0.0):
             last = self._last()
