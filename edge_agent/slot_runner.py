@@ -35,7 +35,8 @@ from edge_agent.update.machine import (
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
-from edge_agent.update.work import Tools, UpdateWork
+from edge_agent.update.tools import Tools
+from edge_agent.update.work import UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper

@@ -42,7 +42,7 @@ from edge_agent.update.journal import Journal
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.repository import Repository
 from edge_agent.update.slots import SlotStore
-from edge_agent.update.work import Tools
+from edge_agent.update.tools import Tools
 from edge_agent.watchdog import Watchdog
 from edge_agent.worker.messages import RuleFired
 from edge_agent.worker_keeper import Manner, WorkerKeeper

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
 
 import psutil
 
@@ -18,93 +17,24 @@ from contract.manifest import FileEntry
 from contract.messages import MeasuredVariant
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
-from edge_agent.hardware import agent_version, installed_runtimes
-from edge_agent.home import Home
+from edge_agent.hardware import agent_version
 from edge_agent.http_client import ServerHttp
-from edge_agent.memory import Memory
-from edge_agent.settings import Settings
-from edge_agent.threads import in_thread
 from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
 from edge_agent.update.lone_package import read_lone_package
 from edge_agent.update.machine import Succeeded
-from edge_agent.update.plan import Documents, Plan, StepFailedError, build_plan, stated_min_version
+from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
 from edge_agent.update.probation import Observed, baseline_of, judge
-from edge_agent.update.records import Baseline, Installed, Update, Wish
-from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD, SlotStore
-from edge_agent.window_book import WindowBook
-from edge_agent.worker.messages import FromWorker
-from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, run_self_test
-from edge_agent.worker_keeper import KeeperSettings, Serving, StartError, WorkerKeeper
+from edge_agent.update.records import Baseline, Installed, Update
+from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD
+from edge_agent.update.tools import SlotServing, Tools
+from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult
+from edge_agent.worker_keeper import StartError
 
 BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 """A clock before this moment is wrong: expiry dates can not be judged by it."""
 _FLUSH_WAIT_S = 0.3
 
 log = logging.getLogger(__name__)
-
-
-T = TypeVar("T")
-
-
-class Fetcher(Protocol):
-    """Whoever vouches for versions."""
-
-    async def fetch_documents(self, wish: Wish, patience: Patience) -> Documents:
-        """The documents of a wish."""
-
-
-class InThread(Protocol):
-    """See `edge_agent.threads.in_thread`."""
-
-    async def __call__(self, name: str, function: Callable[[], T]) -> T:
-        """The result of `function`."""
-
-
-class Machinery(NamedTuple):
-    """The processes and threads that do the work; a simulated device has its own."""
-
-    make_keeper: Callable[[KeeperSettings, Callable[[Serving, FromWorker], None], Callable[[str], None]], WorkerKeeper] = WorkerKeeper
-    run_self_test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test
-    in_thread: InThread = in_thread
-    find_runtimes: Callable[[], dict[str, str]] = installed_runtimes
-
-
-class Tools(NamedTuple):
-    """What all slots share."""
-
-    home: Home
-    store: SlotStore
-    memory: Memory
-    settings: Settings
-    turn: asyncio.Lock  # one update at a time
-    repository: Fetcher | None = None
-    http: ServerHttp | None = None
-    machinery: Machinery = Machinery()
-
-
-class SlotServing(Protocol):
-    """What the work of an update needs of its slot."""
-
-    name: str
-    keeper: WorkerKeeper
-
-    def going_back_to(self) -> Installed | None:
-        """While rolling back: what shall serve."""
-
-    def proven(self) -> Installed | None:
-        """The last known good version."""
-
-    def book(self) -> WindowBook | None:
-        """Measurements of the version that serves."""
-
-    def source_failure(self, installed: Installed) -> str:
-        """Why the source of its application failed; empty where it did not."""
-
-    def as_serving(self, installed: Installed) -> Serving:
-        """An installed version as a worker needs it."""
-
-    def policy_of(self, update: Update) -> Update:
-        """The update with the newest wish."""
 
 
 class UpdateWork:

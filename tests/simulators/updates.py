@@ -29,7 +29,7 @@ from edge_agent.update.journal import Journal
 from edge_agent.update.plan import Documents, StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import SlotStore
-from edge_agent.update.work import Machinery, Tools
+from edge_agent.update.tools import Machinery, Tools
 from edge_agent.worker.messages import Access, FromWorker, RuleFired, WindowStats
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
 from edge_agent.worker_keeper import READY_TIMEOUT_S, RESTART_LAST_S, KeeperSettings, Serving, StartError, WorkerKeeper
