@@ -87,5 +87,7 @@ class AgentProcess:
         return self.process.wait(timeout_s)
 
     def journal(self) -> list[dict[str, Any]]:
+        """The journal's whole lines; one that is being written has no end yet and is left out."""
         path = self.home / "state" / "journal.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        whole = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in whole]
