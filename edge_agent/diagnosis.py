@@ -22,7 +22,7 @@ from edge_agent.status import STALE_S, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.journal import Journal
 from edge_agent.update.slots import SlotStore
-from edge_agent.update.work import BUILT_AT
+from edge_agent.update.waiting import BUILT_AT
 
 OLDEST_PYTHON = (3, 10)
 DISK_LOW_BYTES = 500 << 20

@@ -2,36 +2,23 @@
 
 import asyncio
 import contextlib
-import datetime
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 
-import psutil
-
-from contract.codec import parse_time
-from contract.errors import ContractError
-from contract.files import check_file
-from contract.manifest import FileEntry
 from contract.messages import MeasuredVariant
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
-from edge_agent.hardware import agent_version
-from edge_agent.http_client import ServerHttp
-from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
-from edge_agent.update.lone_package import read_lone_package
+from edge_agent.update.fetching import Fetching
 from edge_agent.update.machine import Succeeded
-from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
+from edge_agent.update.plan import StepFailedError
 from edge_agent.update.probation import Observed, baseline_of, judge
 from edge_agent.update.records import Baseline, Installed, Update
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.tools import SlotServing, Tools
+from edge_agent.update.waiting import check_may_begin, wait_for_clock
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult
 from edge_agent.worker_keeper import StartError
 
-BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-"""A clock before this moment is wrong: expiry dates can not be judged by it."""
 _FLUSH_WAIT_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -43,13 +30,13 @@ class UpdateWork:
     def __init__(self, tools: Tools, slot: SlotServing) -> None:
         self._tools = tools
         self._slot = slot
-        self._plan: Plan | None = None
+        self._fetching = Fetching(tools)
         self._has_turn = False
         self._work: Mapping[UpdateState, Callable[[Update], Awaitable[Succeeded]]] = {
             UpdateState.QUEUED: self._wait_for_turn,
-            UpdateState.PREFLIGHT: self._preflight,
-            UpdateState.DOWNLOADING: self._download,
-            UpdateState.VERIFYING: self._verify,
+            UpdateState.PREFLIGHT: self._fetching.preflight,
+            UpdateState.DOWNLOADING: self._fetching.download,
+            UpdateState.VERIFYING: self._fetching.verify,
             UpdateState.STAGED: self._stage,
             UpdateState.SELF_TESTING: self._self_test,
             UpdateState.ACTIVATING: self._activate,
@@ -69,7 +56,7 @@ class UpdateWork:
 
     def finish(self, update: Update) -> None:
         """The update ended, well or not: drop what only it needed, and let another slot's begin."""
-        self._plan = None
+        self._fetching.plan = None
         try:
             self._settle_pointers(update)
             self._collect_garbage()
@@ -78,6 +65,13 @@ class UpdateWork:
         if self._has_turn:
             self._has_turn = False
             self._tools.turn.release()
+
+    async def _wait_for_turn(self, update: Update) -> Succeeded:
+        if not self._has_turn:
+            await self._tools.turn.acquire()
+            self._has_turn = True
+        check_may_begin(update, await wait_for_clock())
+        return Succeeded(update.state)
 
     def _settle_pointers(self, update: Update) -> None:
         """What could not be written while rolling back, or was half committed, is put right."""
@@ -96,100 +90,12 @@ class UpdateWork:
         ours = [installed.model.digest for installed in (self._slot.proven(), self._slot.going_back_to()) if installed]
         self._tools.store.collect_garbage({*self._tools.memory.kept_digests, *ours})
 
-    async def _wait_for_turn(self, update: Update) -> Succeeded:
-        if not self._has_turn:
-            await self._tools.turn.acquire()
-            self._has_turn = True
-        now = datetime.datetime.now(tz=datetime.timezone.utc)
-        while now < BUILT_AT:
-            log.warning("This device's clock says %s, which can not be; the update waits for a right clock", now.isoformat())
-            await asyncio.sleep(10)
-            now = datetime.datetime.now(tz=datetime.timezone.utc)
-        not_after = update.wish.not_after
-        if not_after and now > parse_time(not_after):
-            raise StepFailedError(FailureReason.NOT_TRUSTED, f"the wish could be begun until {not_after}; the server must ask again")
-        return Succeeded(update.state)
-
-    async def _preflight(self, update: Update) -> Succeeded:
-        tools, wish = self._tools, update.wish
-        if wish.package:
-            documents = await tools.machinery.in_thread("read-package", partial(read_lone_package, tools.home, wish, tools.store.disk))
-        elif tools.repository is None:
-            raise StepFailedError(FailureReason.NOT_TRUSTED, "this device is not enrolled, so nobody can vouch for a version")
-        else:
-            documents = await tools.repository.fetch_documents(wish, Patience(tools.settings.repository_patience_s))
-        model = wish.model.model
-        min_version = tools.memory.raise_min_version(model, stated_min_version(documents, model))
-        runtimes = tools.machinery.find_runtimes()
-        plan = build_plan(wish, documents, min_version=min_version, runtimes=runtimes, agent_version=agent_version())
-        self._check_room(plan)
-        self._plan = plan
-        return Succeeded(update.state)
-
-    def _check_room(self, plan: Plan) -> None:
-        missing = sum(entry.size_bytes for entry in plan.entries if not self._tools.store.has_object(entry))
-        free = psutil.disk_usage(str(self._tools.home.folder)).free
-        needed = max(missing, plan.manifest.requirements.disk_bytes) + self._tools.settings.disk_reserve_bytes
-        if missing and free < needed:
-            raise StepFailedError(FailureReason.NO_SPACE, f"{needed} bytes are needed (reserve included), {free} are free")
-        memory = psutil.virtual_memory().available
-        if plan.manifest.requirements.memory_bytes > memory:
-            raise StepFailedError(
-                FailureReason.INCOMPATIBLE,
-                f"the version needs {plan.manifest.requirements.memory_bytes} bytes of memory, {memory} are available",
-            )
-
-    async def _download(self, update: Update) -> Succeeded:
-        http = self._tools.http
-        missing = await self._tools.machinery.in_thread("look-at-objects", self._find_missing)
-        if missing and http is None:
-            raise StepFailedError(FailureReason.DOWNLOAD, "this device is not enrolled, so there is nowhere to fetch from")
-        try:
-            for entry in missing:
-                await self._fetch(http, entry)
-        except WrongContentError as error:
-            raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
-        except DownloadError as error:
-            raise StepFailedError(FailureReason.DOWNLOAD, str(error)) from error
-        return Succeeded(update.state)
-
-    def _find_missing(self) -> list[FileEntry]:
-        """What must be fetched; objects that are damaged on this disk count."""
-        store, entries = self._tools.store, dict.fromkeys(self._planned().entries)
-        store.drop_other_partials(entries)
-        for entry in entries:
-            store.drop_wrong_object(entry)
-        return [entry for entry in entries if not store.has_object(entry)]
-
-    async def _fetch(self, http: ServerHttp | None, entry: FileEntry) -> None:
-        if http is None:
-            return
-        tools, cancelled = self._tools, threading.Event()
-        patience = Patience(tools.settings.download_patience_s)
-        try:
-            fetch = partial(fetch_object, http, entry, tools.home.objects, cancelled=cancelled, patience=patience, disk=tools.store.disk)
-            await tools.machinery.in_thread("download", fetch)
-        finally:
-            cancelled.set()
-
-    async def _verify(self, update: Update) -> Succeeded:
-        plan, digest, store = self._planned(), update.wish.model.manifest.sha256, self._tools.store
-        assemble = partial(store.assemble, digest, plan.manifest_bytes, plan.files, plan.manifest)
-        try:
-            await self._tools.machinery.in_thread("assemble", assemble)
-            if plan.acceptance is not None:
-                samples = plan.acceptance.samples
-                check_file(store.object_path(samples.sha256), samples.sha256, samples.size_bytes)
-        except ContractError as error:
-            raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
-        return Succeeded(update.state)
-
     async def _stage(self, update: Update) -> Succeeded:
         self._tools.store.point(self._slot.name, CANDIDATE, update.candidate)
         return Succeeded(update.state)
 
     async def _self_test(self, update: Update) -> Succeeded:
-        plan, store, digest = self._planned(), self._tools.store, update.wish.model.manifest.sha256
+        plan, store, digest = self._fetching.planned(), self._tools.store, update.wish.model.manifest.sha256
         acceptance = plan.acceptance
         request = SelfTestRequest(
             package_folder=str(store.version_folder(digest)),
@@ -251,8 +157,9 @@ class UpdateWork:
         if tools.store.check_installed(update.candidate) is None:
             raise StepFailedError(FailureReason.INTERNAL, "the version was damaged on this disk while it was being tried")
         self._point_to_proven(update.candidate)
-        if self._plan is not None and self._plan.acceptance is not None:
-            tools.memory.keep_acceptance(update.wish.model.model, (self._plan.acceptance.samples.sha256,))
+        plan = self._fetching.plan
+        if plan is not None and plan.acceptance is not None:
+            tools.memory.keep_acceptance(update.wish.model.model, (plan.acceptance.samples.sha256,))
         if update.wish.package:
             self._forget_package(update.wish.package)
         return Succeeded(update.state)
@@ -296,10 +203,6 @@ class UpdateWork:
             if not keeper.is_answering:
                 raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start") from error
 
-    def _planned(self) -> Plan:
-        if self._plan is None:
-            raise StepFailedError(FailureReason.INTERNAL, "the update's plan is lost")
-        return self._plan
 
 
 def _measured(result: SelfTestResult) -> tuple[MeasuredVariant, ...]:
