@@ -204,7 +204,6 @@ class UpdateWork:
                 raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start") from error
 
 
-
 def _measured(result: SelfTestResult) -> tuple[MeasuredVariant, ...]:
     return tuple(
         MeasuredVariant(
