@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contract.application import Application
+from contract.errors import ContractError
 from contract.states import FailureReason
 from edge_agent.hang_watch import LOOK_S, HangWatch, deadline_of, look_at
 from edge_agent.update.records import Installed
+from edge_agent.worker.child_identity import ChildIdentity
 from edge_agent.worker.messages import Access, FromWorker, Pong, WorkerRequest
 from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
 
@@ -69,6 +71,7 @@ class KeeperSettings(NamedTuple):
     deadline_s: float = 30.0
     inference_deadline_ms: float = 0.0  # 0: found out from the model's latency
     window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
+    identity: ChildIdentity | None = None  # None: workers run as the supervisor does
 
 
 class WorkerKeeper:
@@ -222,8 +225,8 @@ class WorkerKeeper:
         )
         begun_s = time.monotonic()
         try:
-            worker = await start_worker(request, lambda message: self._on_message(serving, message))
-        except OSError as error:
+            worker = await start_worker(request, lambda message: self._on_message(serving, message), self._identity_for(serving))
+        except (OSError, ContractError) as error:
             raise StartError(FailureReason.INTERNAL, f"no process could be started: {error}") from error
         try:
             await worker.wait_ready(READY_TIMEOUT_S)
@@ -237,6 +240,12 @@ class WorkerKeeper:
             raise
         self._start_took_s = time.monotonic() - begun_s
         return worker
+
+    def _identity_for(self, serving: Serving) -> ChildIdentity | None:
+        application, identity = serving.application, self.settings.identity
+        if identity is None or application is None:
+            return identity
+        return identity.with_devices({application.source.kind, *(sink.kind for sink in application.sinks)})
 
     async def _watch(self, worker: WorkerProcess, serving: Serving) -> None:
         """Ping the worker; when it ends or hangs, put another in its place."""

@@ -24,6 +24,7 @@ from edge_agent.engine.golden import check_golden
 from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
 from edge_agent.serving.service import Service
 from edge_agent.worker.application_loop import ApplicationLoop
+from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
 from edge_agent.worker.inference import Inference
 from edge_agent.worker.messages import (
@@ -211,6 +212,7 @@ def main() -> None:
     """Entry point of the child."""
     begun_s = time.monotonic()
     end_with_parent()
+    confine()
     channel = claim_stdout()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer

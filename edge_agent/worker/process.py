@@ -9,9 +9,13 @@ import signal
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from contract.errors import ContractError
 from edge_agent.worker import progress
+from edge_agent.worker.child_identity import ChildIdentity, spawn_options
 from edge_agent.worker.child_processes import child_command, child_environment
+from edge_agent.worker.handed_files import handed
 from edge_agent.worker.messages import (
     LINE_MAX_BYTES,
     Drain,
@@ -246,18 +250,29 @@ class WorkerProcess:
                 log.info("worker %s: %s", self.pid, line[:500])
 
 
-async def start_worker(request: WorkerRequest, on_message: Callable[[FromWorker], None]) -> WorkerProcess:
-    """Start a worker; `request.sockets` are inherited, the caller keeps its own copies open.
+async def start_worker(
+    request: WorkerRequest, on_message: Callable[[FromWorker], None], identity: ChildIdentity | None = None
+) -> WorkerProcess:
+    """Start a worker; `request.sockets` are inherited, the caller keeps its own copies open. `identity`: who it is, None the caller.
 
     Raises:
         OSError: the process can not be started.
     """
+    if identity is None:
+        return await _start(request, on_message, None, ())
+    with handed(request.access) as (access, descriptors):
+        return await _start(msgspec.structs.replace(request, access=access), on_message, identity, descriptors)
+
+
+async def _start(
+    request: WorkerRequest, on_message: Callable[[FromWorker], None], identity: ChildIdentity | None, handed_over: tuple[int, ...]
+) -> WorkerProcess:
     for descriptor in request.sockets:
         os.fstat(descriptor)
     made = progress.make_page()
     page, descriptor = made if made is not None else (None, -1)
     try:
-        process = await _spawn(request, descriptor)
+        process = await _spawn(request, descriptor, identity, handed_over)
     except BaseException:
         if page is not None:
             page.close()
@@ -271,8 +286,10 @@ async def start_worker(request: WorkerRequest, on_message: Callable[[FromWorker]
     return worker
 
 
-async def _spawn(request: WorkerRequest, page: int) -> asyncio.subprocess.Process:
-    inherited = (*request.sockets, *([page] if page >= 0 else []))
+async def _spawn(
+    request: WorkerRequest, page: int, identity: ChildIdentity | None, handed_over: tuple[int, ...]
+) -> asyncio.subprocess.Process:
+    inherited = (*request.sockets, *handed_over, *([page] if page >= 0 else []))
     return await asyncio.create_subprocess_exec(
         *child_command("worker"),
         stdin=asyncio.subprocess.PIPE,
@@ -281,4 +298,5 @@ async def _spawn(request: WorkerRequest, page: int) -> asyncio.subprocess.Proces
         env={**child_environment(), **progress.environment_for(page)},
         pass_fds=inherited,
         limit=LINE_MAX_BYTES,
+        **spawn_options(identity),
     )

@@ -22,6 +22,7 @@ from contract.states import FailureReason
 from edge_agent.engine.engine import Engine, Sample, open_engine
 from edge_agent.engine.errors import EngineError, InferenceError, InputError
 from edge_agent.engine.golden import GoldenResult, GoldenSample, check_golden, load_acceptance, load_golden, score_acceptance
+from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
 from edge_agent.worker.self_testing import SelfTestAnswer, SelfTestRequest, VariantResult, judge
 
@@ -34,6 +35,7 @@ _OPEN_FILES = 256
 def main() -> None:
     """Entry point of the child."""
     end_with_parent()
+    confine()
     channel = claim_stdout()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     request = msgspec.json.decode(sys.stdin.buffer.readline(REQUEST_MAX_BYTES), type=SelfTestRequest)

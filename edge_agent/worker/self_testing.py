@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from contract.states import FailureReason
+from edge_agent.worker.child_identity import ChildIdentity, spawn_options
 from edge_agent.worker.child_processes import child_command, child_environment
 
 ANSWER_MAX_BYTES = 1 << 20
@@ -90,21 +91,25 @@ def judge(results: Sequence[VariantResult]) -> SelfTestResult:
     return SelfTestResult("", tuple(results), reason, "; ".join(result.detail for result in results) or "the version has no variant")
 
 
-async def run_self_test(request: SelfTestRequest) -> SelfTestResult:
-    """Test every variant of `request` in its own child, one after the other; a cancelled call leaves no child."""
+async def run_self_test(request: SelfTestRequest, identity: ChildIdentity | None = None) -> SelfTestResult:
+    """Test every variant of `request` in its own child, one after the other; a cancelled call leaves no child.
+
+    `identity` is who the children are, None the caller.
+    """
     results: list[VariantResult] = []
     for variant in request.variants:
-        results.extend(await _run_child(msgspec.structs.replace(request, variants=(variant,))))
+        results.extend(await _run_child(msgspec.structs.replace(request, variants=(variant,)), identity))
     return judge(results)
 
 
-async def _run_child(request: SelfTestRequest) -> tuple[VariantResult, ...]:
+async def _run_child(request: SelfTestRequest, identity: ChildIdentity | None) -> tuple[VariantResult, ...]:
     process = await asyncio.create_subprocess_exec(
         *child_command("self-test"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=child_environment(),
+        **spawn_options(identity),
     )
     try:
         output, errors = await asyncio.wait_for(process.communicate(msgspec.json.encode(request) + b"\n"), request.timeout_s)
