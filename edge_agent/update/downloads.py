@@ -1,27 +1,32 @@
-"""Files by digest over HTTP: resumed where they broke off, bounded, checked, and only then an object."""
+"""Files by digest over HTTP: resumed where they broke off, bounded, checked, and only then in place."""
 
 import logging
 import random
+import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import urllib3
 
+from contract.blocks import BLOCK_BYTES, BLOCK_LIST_MAX_BYTES, BlockList
 from contract.files import sha256_of_file
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.update.block_check import BlockCheck, WrongBlockError
 from edge_agent.update.disk import REAL_DISK, Disk
 
 PATIENCE_S = 3600.0
 """Give up when no byte came for this long, whatever was tried."""
 BACKOFF_FIRST_S, BACKOFF_LAST_S = 0.5, 60.0
 WRONG_CONTENT_LIMIT = 2
+PARTIAL = ".partial"
 _PIECE_BYTES = 64 * 1024
-_OK, _PARTIAL, _RANGE_REFUSED, _TOO_MANY = 200, 206, 416, 429
+_OK, _PARTIAL_CONTENT, _RANGE_REFUSED, _TOO_MANY = 200, 206, 416, 429
 _REQUEST_TIMEOUT = 408
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{0,18}(?:/(\d{1,18}|\*))?")
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +62,14 @@ class Patience(NamedTuple):
 PATIENCE = Patience()
 
 
+class Wanted(NamedTuple):
+    """A file to fetch: its address on the server, what it must be, and where it shall lie."""
+
+    address: str
+    entry: FileEntry
+    target: Path
+
+
 def fetch_object(
     http: ServerHttp,
     entry: FileEntry,
@@ -66,7 +79,15 @@ def fetch_object(
     patience: Patience = PATIENCE,
     disk: Disk = REAL_DISK,
 ) -> Path:
-    """Fetch `/v1/artifacts/<sha256>` into `objects/<sha256>`; what was fetched before a break is kept.
+    """Fetch `/v1/artifacts/<sha256>` into `objects/<sha256>`; see `fetch_file`."""
+    wanted = Wanted(f"/v1/artifacts/{entry.sha256}", entry, objects / entry.sha256)
+    return fetch_file(http, wanted, cancelled=cancelled, patience=patience, disk=disk)
+
+
+def fetch_file(http: ServerHttp, wanted: Wanted, *, cancelled: threading.Event, patience: Patience, disk: Disk) -> Path:
+    """Fetch a file; what was fetched before a break is kept in `.partial` beside the target, and checked before it is used.
+
+    Where the server lists the file's blocks, a damaged block is fetched again alone.
 
     Raises:
         DownloadError: the server says no (403, 404, 410, …), or nothing came for `patience.total_s`.
@@ -74,14 +95,19 @@ def fetch_object(
         DownloadCancelledError: `cancelled` was set.
         OSError: the disk is full or can not be written.
     """
-    partial = objects / ".partial" / entry.sha256
-    disk.make_folder(partial.parent)
+    download = _Download(http, wanted, cancelled, disk)
+    short = f"{wanted.entry.sha256[:16]}…"
+    disk.make_folder(download.partial.parent)
     tries, wrong, last_progress = 0, 0, time.monotonic()
     while True:
-        before = _size(partial)
+        before = _size(download.partial)
         try:
-            _fetch_rest(http, entry, _Partial(partial, disk), cancelled)
-            return _accept(entry, partial, objects, disk)
+            download.fetch_rest()
+            return download.accept()
+        except WrongBlockError as error:
+            log.warning("%s: %s and is fetched again", short, error)
+            download.drop_from(error.start)
+            continue  # bounded: `BLOCK_TRIES` per block
         except WrongContentError as error:
             wrong += 1
             if wrong >= WRONG_CONTENT_LIMIT:
@@ -89,87 +115,142 @@ def fetch_object(
             log.warning("%s; fetching it again from the beginning", error)
             continue
         except (_BrokenOffError, HttpError) as error:
-            if _size(partial) > before:
+            if _size(download.partial) > before:
                 tries, last_progress = 0, time.monotonic()
             if time.monotonic() - last_progress > patience.total_s:
-                raise DownloadError(f"{entry.sha256[:16]}… could not be fetched for {patience.total_s:g} s: {error}") from error
-            log.info("Fetching %s… broke off at %d of %d bytes: %s", entry.sha256[:16], _size(partial), entry.size_bytes, error)
+                raise DownloadError(f"{short} could not be fetched for {patience.total_s:g} s: {error}") from error
+            log.info("Fetching %s broke off at %d of %d bytes: %s", short, _size(download.partial), wanted.entry.size_bytes, error)
             tries += 1
         if cancelled.wait(patience.delay_s(tries)):
             raise DownloadCancelledError("the download was cancelled")
 
 
-class _Partial(NamedTuple):
-    """A file on its way."""
+class _Download:
+    """One file on its way: what of it is on the disk, what is known of its blocks, and the server's ETag."""
 
-    path: Path
-    disk: Disk
+    def __init__(self, http: ServerHttp, wanted: Wanted, cancelled: threading.Event, disk: Disk) -> None:
+        self.partial = wanted.target.parent / PARTIAL / wanted.target.name
+        self._http = http
+        self._wanted = wanted
+        self._cancelled = cancelled
+        self._disk = disk
+        self._etag = ""
+        self._check: BlockCheck | None = None
+        self._asked_for_blocks = wanted.entry.size_bytes <= BLOCK_BYTES  # one block: its digest is the whole one
 
-    def restart(self) -> None:
+    def fetch_rest(self) -> None:
+        """Whatever is missing of the file."""
+        size = self._wanted.entry.size_bytes
+        if _size(self.partial) > size:
+            self._restart()
+        self._learn_blocks()
+        have = _size(self.partial)
+        if self._check is not None and self._check.done_bytes != have:
+            self._check.read(self.partial)
+        if have == size:
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-"} | ({"If-Range": self._etag} if self._etag else {})
+        with self._http.open(self._wanted.address, headers) as response:
+            self._check_status(response)
+            have = self._where_it_begins(response, have)
+            self._copy(response, size - have)
+
+    def _learn_blocks(self) -> None:
+        if self._asked_for_blocks:
+            return
+        size = self._wanted.entry.size_bytes
+        try:
+            body, _ = self._http.get(f"{self._wanted.address}/blocks", BLOCK_LIST_MAX_BYTES)
+            blocks = msgspec.json.decode(body, type=BlockList)
+            self._check = BlockCheck(blocks, size) if blocks.fits(size) else None
+        except HttpError as error:
+            if not error.status:
+                raise
+            log.info("The server lists no blocks of %s…: %s", self._wanted.entry.sha256[:16], error)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("The server's list of blocks of %s… can not be read: %s", self._wanted.entry.sha256[:16], error)
+        self._asked_for_blocks = True
+
+    def _check_status(self, response: urllib3.BaseHTTPResponse) -> None:
+        if response.status in {_OK, _PARTIAL_CONTENT}:
+            return
+        if response.status == _RANGE_REFUSED:
+            self._restart()
+            raise _BrokenOffError("the server refused to go on from here")
+        message = describe(response)
+        if response.status in {_REQUEST_TIMEOUT, _TOO_MANY} or response.status >= 500:  # noqa: PLR2004
+            raise _BrokenOffError(message)
+        raise DownloadError(f"the server refuses {response.geturl() or 'the file'}: {message}")
+
+    def _where_it_begins(self, response: urllib3.BaseHTTPResponse, have: int) -> int:
+        """Where the answer's bytes belong: after what is there, or at the beginning, what was there being dropped."""
+        etag = response.headers.get("ETag", "")
+        changed = bool(self._etag) and etag != self._etag
+        self._etag = "" if etag.startswith("W/") else etag
+        if response.status == _OK:
+            self._check_length(response.headers.get("Content-Length", ""))
+            self._restart()
+            return 0
+        told = response.headers.get("Content-Range", "")
+        match = _CONTENT_RANGE.fullmatch(told)
+        if match is None or int(match[1]) != have:
+            raise _BrokenOffError(f"the server sent {told[:80]!r}, asked for from {have}")
+        self._check_length(match[2] or "")
+        if changed:
+            self._restart()
+            raise _BrokenOffError("the server's file changed in between")
+        return have
+
+    def _check_length(self, told: str) -> None:
+        """A whole of another length is not the file (perhaps the page of a hotspot): take nothing of it."""
+        size = self._wanted.entry.size_bytes
+        if told.isdigit() and int(told) != size:
+            raise _BrokenOffError(f"the server sends a file of {told[:20]} bytes, it must have {size}")
+
+    def _copy(self, response: urllib3.BaseHTTPResponse, missing: int) -> None:
+        try:
+            while missing > 0:
+                if self._cancelled.is_set():
+                    raise DownloadCancelledError("the download was cancelled")
+                piece = response.read1(min(_PIECE_BYTES, missing))
+                if not piece:
+                    raise _BrokenOffError(f"the answer ended {missing} bytes early")
+                self._disk.append(self.partial, piece)
+                missing -= len(piece)
+                if self._check is not None:
+                    self._check.add(piece)
+        except urllib3.exceptions.HTTPError as error:
+            raise _BrokenOffError(f"the connection broke: {error}") from error
+
+    def _restart(self) -> None:
         """Forget what was fetched."""
-        self.disk.remove(self.path)
+        self._disk.remove(self.partial)
+        if self._check is not None:
+            self._check.read(self.partial)
 
-    def add(self, piece: bytes) -> None:
-        """The next bytes."""
-        self.disk.append(self.path, piece)
+    def drop_from(self, start: int) -> None:
+        """Keep only the first bytes, which are sound; a list that accuses one block for ever is set aside."""
+        self._disk.truncate(self.partial, start)
+        if self._check is not None and self._check.is_worn_out(start):
+            log.warning("The list of blocks is not believed any more; the whole digest of %s… decides", self._wanted.entry.sha256[:16])
+            self._check = None
 
-
-def _fetch_rest(http: ServerHttp, entry: FileEntry, partial: _Partial, cancelled: threading.Event) -> None:
-    have = _size(partial.path)
-    if have > entry.size_bytes:
-        partial.restart()
-        have = 0
-    if have == entry.size_bytes:
-        return
-    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
-    with http.open(f"/v1/artifacts/{entry.sha256}", headers) as response:
-        _check_status(response, partial)
-        append = response.status == _PARTIAL and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if response.status == _PARTIAL and not append:
-            raise _BrokenOffError(f"the server sent {response.headers.get('Content-Range')!r}, asked for from {have}")
-        if not append:
-            partial.restart()
-        _copy(response, partial.add, entry.size_bytes - (have if append else 0), cancelled)
-
-
-def _check_status(response: urllib3.BaseHTTPResponse, partial: _Partial) -> None:
-    if response.status in {_OK, _PARTIAL}:
-        return
-    if response.status == _RANGE_REFUSED:
-        partial.restart()
-        raise _BrokenOffError("the server refused to go on from here")
-    message = describe(response)
-    if response.status in {_REQUEST_TIMEOUT, _TOO_MANY} or response.status >= 500:  # noqa: PLR2004
-        raise _BrokenOffError(message)
-    raise DownloadError(f"the server refuses {response.geturl() or 'the file'}: {message}")
-
-
-def _copy(response: urllib3.BaseHTTPResponse, write: Callable[[bytes], object], wanted: int, cancelled: threading.Event) -> None:
-    try:
-        while wanted > 0:
-            if cancelled.is_set():
-                raise DownloadCancelledError("the download was cancelled")
-            piece = response.read1(min(_PIECE_BYTES, wanted))
-            if not piece:
-                raise _BrokenOffError(f"the answer ended {wanted} bytes early")
-            write(piece)
-            wanted -= len(piece)
-    except urllib3.exceptions.HTTPError as error:
-        raise _BrokenOffError(f"the connection broke: {error}") from error
-
-
-def _accept(entry: FileEntry, partial: Path, objects: Path, disk: Disk) -> Path:
-    if not partial.exists():
-        disk.write(partial, b"")  # an empty file needs no request
-    digest = sha256_of_file(partial)
-    if digest != entry.sha256:
-        disk.remove(partial)
-        raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest[:16]}…)")
-    target = objects / entry.sha256
-    disk.sync(partial)
-    disk.rename(partial, target)
-    disk.sync(objects)
-    return target
+    def accept(self) -> Path:
+        """Check the whole, and put it in its place."""
+        entry, target = self._wanted.entry, self._wanted.target
+        if not self.partial.exists():
+            self._disk.write(self.partial, b"")  # an empty file needs no request
+        digest = sha256_of_file(self.partial)
+        if digest != entry.sha256:
+            self._check = None  # its blocks were all right by the list: the list is of other content
+            self._disk.remove(self.partial)
+            raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest[:16]}…)")
+        self._disk.sync(self.partial)
+        self._disk.rename(self.partial, target)
+        self._disk.sync(target.parent)
+        return target
 
 
 def _size(path: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from contract.blocks import block_list_of
 from contract.rest import EnrollAnswer, EnrollRequest, ServerInfo
 from tests.simulators.tuf_folder import TufFolder
 
@@ -29,6 +30,11 @@ class ArtifactServer:
         self.statuses: list[int] = []  # each artifact request is answered with this status, until the list is empty
         self.wrong_content: set[str] = set()
         self.ignore_range = False
+        self.block_bytes = 0  # lists blocks of this length; 0: knows no lists
+        self.damage: dict[int, int] = {}  # the byte at this place is wrong in so many answers
+        self.etags: list[str] = []  # each artifact answer has this ETag, until the list is empty
+        self.wrong_length = 0  # so many bytes more than there are, if the headers are to be believed
+        self.ranges: list[str] = []  # the `Range` of each answer with an artifact's bytes
         self.info = ServerInfo(name="simulator", version="0", fleet="home", mqtt_url="mqtt://127.0.0.1:1", trust_ready=True)
         self.port = 0
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -93,7 +99,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.path.startswith("/v1/tuf/targets/"):
             self._send_file(simulator.tuf.targets / self.path.removeprefix("/v1/tuf/targets/"))
         elif self.path.startswith("/v1/artifacts/"):
-            self._send_artifact(self.path.rpartition("/")[2])
+            self._send_artifact(self.path.removeprefix("/v1/artifacts/"))
         else:
             self._send(404, b"{}")
 
@@ -110,23 +116,50 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if simulator.statuses:
             self._send(simulator.statuses.pop(0), b'{"error":"not now"}')
             return
+        digest, _, part = digest.partition("/")
         path = simulator.artifacts / digest
+        if part:
+            self._send_part(path, part)
+            return
         if not path.is_file():
             self._send(404, b'{"error":"no such artifact"}')
             return
         data = path.read_bytes()
         if digest in simulator.wrong_content:
             data = bytes(len(data))
+        self._send_range(data)
+
+    def _send_part(self, path: Path, part: str) -> None:
+        if part == "blocks" and self.simulator.block_bytes and path.is_file():
+            self._send(200, msgspec.json.encode(block_list_of(path, self.simulator.block_bytes)))
+        else:
+            self._send(404, b'{"error":"not here"}')
+
+    def _send_range(self, data: bytes) -> None:
+        simulator = self.simulator
+        simulator.ranges.append(self.headers.get("Range", ""))
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         begin = int(wanted[1]) if wanted and not simulator.ignore_range else 0
-        headers = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if begin else {}
+        etag = simulator.etags.pop(0) if simulator.etags else ""
+        if etag and self.headers.get("If-Range", etag) != etag:
+            begin = 0
+        total = len(data) + simulator.wrong_length
+        headers = {"Content-Range": f"bytes {begin}-{total - 1}/{total}"} if begin else {"Content-Length": str(total)}
+        headers |= {"ETag": etag} if etag else {}
+        data = self._damaged(data, begin)
         cut = simulator.cut_after.pop(0) if simulator.cut_after else None
         self._send(206 if begin else 200, data[begin:], headers, cut)
 
+    def _damaged(self, data: bytes, begin: int) -> bytes:
+        damage, changed = self.simulator.damage, bytearray(data)
+        for place in [place for place, times in damage.items() if times and begin <= place < len(data)]:
+            damage[place] -= 1
+            changed[place] ^= 1
+        return bytes(changed)
+
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
+        for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[:cut])

@@ -132,9 +132,26 @@ def test_other_content_of_the_same_length_is_refused(server: ArtifactServer, fet
     assert not (tmp_path / "objects" / ENTRY.sha256).exists()
 
 
-def test_a_longer_answer_than_promised_is_cut_and_refused(server: ArtifactServer, fetch: Fetch) -> None:
+def test_an_answer_of_another_length_is_not_taken(server: ArtifactServer, fetch: Fetch, tmp_path: Path) -> None:
     (server.artifacts / ENTRY.sha256).write_bytes(DATA * 50)
-    assert fetch().stat().st_size == ENTRY.size_bytes
+    with pytest.raises(DownloadError, match="a file of 25600000 bytes, it must have 512000"):
+        fetch()
+    assert not partial(tmp_path).exists()
+
+
+def test_the_rest_of_a_file_of_another_length_is_not_taken(server: ArtifactServer, fetch: Fetch, tmp_path: Path) -> None:
+    partial(tmp_path).parent.mkdir(parents=True)
+    partial(tmp_path).write_bytes(DATA[:500])
+    server.wrong_length = 7
+    with pytest.raises(DownloadError, match="a file of 512007 bytes, it must have 512000"):
+        fetch()
+    assert partial(tmp_path).read_bytes() == DATA[:500]
+
+
+def test_a_file_that_changed_on_the_server_is_fetched_from_the_beginning(server: ArtifactServer, fetch: Fetch) -> None:
+    server.etags, server.cut_after = ['"one"', '"two"'], [100_000]
+    assert fetch().read_bytes() == DATA
+    assert server.ranges == ["", "bytes=100000-"], "If-Range let the server begin anew by itself"
 
 
 def test_a_cancelled_download_ends_and_keeps_what_it_has(server: ArtifactServer, fetch: Fetch, tmp_path: Path) -> None:
