@@ -4,7 +4,9 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from contract.maintenance import WindowTexts, check_windows
 from contract.manifest import FileEntry, Id, Sha256, VersionNumber
+from contract.pairs import PairedResult
 from contract.sketches import Histogram
 from contract.states import FailureReason, HealthState, Presence, UpdateState
 
@@ -57,6 +59,14 @@ class UpdatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     Probation lasts `probation_s` and needs `probation_min_inferences`; it fails when clearly more
     than 5 % of the inferences take longer than `latency_factor` times the 95th percentile of the
     version before (and than `latency_floor_ms`), or when more than `error_share` of them fail.
+
+    With `shadow_s` the candidate first runs so long in the shadow of the version that serves, on
+    `shadow_share` of its samples. The update fails when the two disagree on more than
+    `shadow_max_disagreement` of the pairs (1: only report), or when fewer than `shadow_min_pairs`
+    came within three times `shadow_s` (0: none are demanded).
+
+    Only in its windows does a device download or activate a version (`contract.maintenance`); none
+    means always. Windows that the device's owner has set in its `config.json` hold instead.
     """
 
     probation_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86400)] = 300.0
@@ -65,6 +75,20 @@ class UpdatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_floor_ms: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     error_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.02
     self_test_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
+    shadow_s: Annotated[float, msgspec.Meta(ge=0, le=30 * 86400)] = 0.0
+    shadow_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    shadow_min_pairs: Annotated[int, msgspec.Meta(ge=0)] = 0
+    shadow_max_disagreement: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    download_windows: WindowTexts = ()
+    activation_windows: WindowTexts = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a window that is none."""
+        check_windows((*self.download_windows, *self.activation_windows))
+
+    def without_windows(self) -> "UpdatePolicy":
+        """The same, at any time: for going back, which must not wait."""
+        return msgspec.structs.replace(self, download_windows=(), activation_windows=())
 
 
 class Telemetry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,6 +129,7 @@ class UpdateReport(msgspec.Struct, frozen=True, omit_defaults=True):
     arm: str = ""
     reason: FailureReason | None = None
     detail: str = ""
+    paired: PairedResult | None = None
 
 
 class MeasuredVariant(msgspec.Struct, frozen=True):
@@ -117,6 +142,7 @@ class MeasuredVariant(msgspec.Struct, frozen=True):
     acceptance_score: float | None
     chosen: bool
     threads: int = 1
+    throttled: bool = False  # the device was too hot, so its latencies say little
 
 
 class ReportedSlot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,6 +205,7 @@ class UpdateEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     arm: str = ""
     reason: FailureReason | None = None
     detail: str = ""
+    paired: PairedResult | None = None  # on the way out of `shadowing`
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -285,28 +312,3 @@ class PresenceMessage(msgspec.Struct, frozen=True):
     presence: Presence
     session: int
     boot_id: str
-
-
-class Command(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A signed request, idempotent by `command_id`; travels as a DSSE envelope like `desired`."""
-
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    schema_version: int
-    command_id: str
-    device: Id
-    kind: str
-    expires_at: str
-    options: dict[str, Any] = {}
-
-
-class CommandResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Answer to a command."""
-
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    schema_version: int
-    command_id: str
-    ok: bool
-    text: str = ""
-    data: dict[str, Any] = {}

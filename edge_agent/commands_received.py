@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping
 
 from contract.codec import MESSAGE_MAX_BYTES, decode, parse_time, utc_now
 from contract.errors import ContractError
-from contract.messages import Command, CommandResult
+from contract.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult
 from contract.signing import PublicKey, verify_payload
-
-COMMAND_PAYLOAD_TYPE = "application/vnd.eyelet.command+json"
 
 log = logging.getLogger(__name__)
 

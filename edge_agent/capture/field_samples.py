@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from contract.application import Application
+from contract.samples import FieldSample
 from edge_agent.capture.choice import HourlyLimit, reason_to_keep
 from edge_agent.capture.sample_encoding import encode_sample
-from edge_agent.capture.store import FieldSample, FieldSampleStore
+from edge_agent.capture.store import FieldSampleStore
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings
 from edge_agent.sinks.sink import Record

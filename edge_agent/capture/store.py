@@ -10,40 +10,18 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from contract.errors import SizeError
 from contract.files import read_bounded, sha256_of
+from contract.samples import LINE_MAX_BYTES, FieldSample
 
-LINE_MAX_BYTES = 64 * 1024
 _NUMBERED = re.compile(r"^([1-9][0-9]{0,17})\.([a-z]{1,8})$")
 _LINE_SUFFIX = "json"
 
 log = logging.getLogger(__name__)
-
-
-class FieldSample(msgspec.Struct, frozen=True):
-    """The JSON line beside a sample's data. `file` is a name in the same folder, `reason` why it was kept."""
-
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    schema_version: int
-    at: str
-    application: str
-    application_version: int
-    model: str
-    version: int
-    variant: str
-    source: str
-    label: str
-    score: float
-    scores: list[float]
-    reason: str
-    file: str = ""
-    sha256: str = ""
-    size_bytes: int = 0
 
 
 class Kept(NamedTuple):

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from contract.codec import MESSAGE_MAX_BYTES, decode, encode
+from contract.commands import CommandResult
 from contract.errors import ContractError, FormatError
-from contract.messages import CommandResult, Event, Health, Hello, PresenceMessage, Reported, Window
+from contract.messages import Event, Health, Hello, PresenceMessage, Reported, Window
 from contract.states import Presence
 from contract.topics import Channel, Topic
 from fleet_server.audit import record

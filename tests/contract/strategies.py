@@ -7,15 +7,31 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect as mi
 
-from contract import acceptance, application, claims, manifest, messages, reference, rest, signing, sketches, trust
+from contract import (
+    acceptance,
+    application,
+    claims,
+    commands,
+    manifest,
+    messages,
+    pairs,
+    reference,
+    rest,
+    samples,
+    signing,
+    sketches,
+    trust,
+)
+from contract.maintenance import WINDOW_PATTERN
 from contract.names import FILE_PATTERN, ID_PATTERN, SHA256_PATTERN
 
-MODULES = (acceptance, application, claims, manifest, messages, reference, rest, signing, sketches, trust)
+MODULES = (acceptance, application, claims, commands, manifest, messages, pairs, reference, rest, samples, signing, sketches, trust)
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 PATTERNS = {  # the edges of the patterns are tested with the names; here speed counts
     ID_PATTERN: st.text("abz09-", min_size=1, max_size=8).map(lambda text: f"a{text}9"),
     SHA256_PATTERN: st.binary(min_size=32, max_size=32).map(bytes.hex),
+    WINDOW_PATTERN: st.sampled_from(["22:00-06:00", "sat,sun 00:00-24:00 utc", "mon-fri 01:30-04:00 local"]),
     FILE_PATTERN: st.text("aZ0._-", max_size=8).map(lambda text: f"a{text}/b{text}.onnx"),
 }
 ANYTHING = st.recursive(

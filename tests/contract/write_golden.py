@@ -9,12 +9,11 @@ from pathlib import Path
 from contract.application import Application, Sink, Source
 from contract.claims import Claim, build_token
 from contract.codec import encode
+from contract.commands import Command, CommandResult
 from contract.manifest import FileEntry
 from contract.messages import (
     DESIRED_PAYLOAD_TYPE,
     Ack,
-    Command,
-    CommandResult,
     Desired,
     DesiredModel,
     DesiredSlot,

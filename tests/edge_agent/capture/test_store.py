@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.capture.store import LINE_MAX_BYTES, FieldSample, FieldSampleStore, discard, list_samples
+from contract.samples import LINE_MAX_BYTES, FieldSample
+from edge_agent.capture.store import FieldSampleStore, discard, list_samples
 
 LINE = FieldSample(1, "2026-01-01T00:00:00.000Z", "door", 1, "digits", 1, "onnx-float32", "a.png", "red", 0.4, [0.4, 0.3, 0.3], "random")
 RESERVE = LINE_MAX_BYTES // 16
