@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from contract.errors import FormatError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOW_MAX_CHARS = 60
-WINDOWS_MAX = 32
+WINDOW_PATTERN = r"^[a-z0-9:, -]{11,60}$"
 DAY_MINUTES = 24 * 60
+WindowText = Annotated[str, msgspec.Meta(pattern=WINDOW_PATTERN)]
+WindowTexts = Annotated[tuple[WindowText, ...], msgspec.Meta(max_length=32)]
+"""What `parse_window` reads; a struct that holds some calls `check_windows` when it is made."""
 _FORM = re.compile(r"(?:(?P<days>[a-z,-]+) )?(?P<begins>\d\d:\d\d)-(?P<ends>\d\d:\d\d)(?: (?P<clock>utc|local))?", re.ASCII)
 _EXPECTED = "expected [DAYS ]HH:MM-HH:MM[ utc| local], for example '22:00-06:00', 'sat,sun 00:00-24:00', 'mon-fri 01:30-04:00 local'"
 
