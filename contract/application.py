@@ -46,12 +46,14 @@ class CapturePolicy(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
 
     Kept are samples whose score lies below `below_score` and a `random_share` of all, up to `max_bytes`
     on disk, the oldest deleted first. Which are chosen at random follows from `seed` and the sample's name.
+    `on_disagreement`: also those on which a candidate in the shadow gave another label.
     """
 
     below_score: float = 0.0
     random_share: float = 0.0
     max_bytes: int = 0
     seed: int = 0
+    on_disagreement: bool = False
 
 
 class Application(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

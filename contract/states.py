@@ -33,11 +33,15 @@ class FailureReason(str, Enum):
     QUARANTINED = "quarantined"  # this digest failed here before
     INCOMPATIBLE = "incompatible"  # no variant that a runtime here loads, agent too old
     NO_SPACE = "no_space"
+    DEVICE_NOT_READY = "device_not_ready"  # too hot, or without a right clock, for too long; says nothing about the version
     DOWNLOAD = "download"
     GOLDEN_MISMATCH = "golden_mismatch"
     ACCEPTANCE_BELOW_MINIMUM = "acceptance_below_minimum"
     MODEL_CRASHED = "model_crashed"  # the self-test's process died
     TIMED_OUT = "timed_out"
+    SHADOW_DISAGREEMENT = "shadow_disagreement"  # beside the version that serves it answered otherwise too often
+    SHADOW_ERRORS = "shadow_errors"
+    SHADOW_TOO_FEW_PAIRS = "shadow_too_few_pairs"  # fewer than the policy demands; says nothing about the version
     PROBATION_LATENCY = "probation_latency"
     PROBATION_ERRORS = "probation_errors"
     PROBATION_CRASHES = "probation_crashes"
@@ -53,6 +57,8 @@ VERSION_FAULTS = frozenset(
         FailureReason.ACCEPTANCE_BELOW_MINIMUM,
         FailureReason.MODEL_CRASHED,
         FailureReason.TIMED_OUT,
+        FailureReason.SHADOW_DISAGREEMENT,
+        FailureReason.SHADOW_ERRORS,
         FailureReason.PROBATION_LATENCY,
         FailureReason.PROBATION_ERRORS,
         FailureReason.PROBATION_CRASHES,
