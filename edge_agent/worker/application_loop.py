@@ -138,7 +138,7 @@ class ApplicationLoop:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         try:
-            prediction = await self._inference.predict(item.sample)
+            prediction = await self._inference.predict(item.sample, source=item.name)
         except (InputError, InferenceError, QueueFullError) as error:
             reason, name = str(error), item.name
             self._drops.tell(reason, 1, lambda amount: f"{name} got no answer: {reason}{_more(amount - 1)}")

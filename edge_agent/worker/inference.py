@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 from edge_agent.engine.engine import Engine, Prediction, Sample
 from edge_agent.engine.errors import InferenceError
+from edge_agent.worker.shadow_tap import ShadowTap
 from edge_agent.worker.windows import WindowRecorder
 
 INLINE_BELOW_US = 5000.0
@@ -29,9 +30,10 @@ class DeadlineError(Exception):
 class _Turn:
     """A sample that waits for the engine, and who waits for its answer."""
 
-    def __init__(self, sample: Sample, answer: "asyncio.Future[Prediction]") -> None:
+    def __init__(self, sample: Sample, answer: "asyncio.Future[Prediction]", source: str) -> None:
         self.sample = sample
         self.answer = answer
+        self.source = source
 
     def expire(self) -> None:
         """The deadline is here."""
@@ -47,6 +49,7 @@ class Inference:
         self.recorder = recorder
         self.inline = latency_us < INLINE_BELOW_US
         self.queue_length = queue_length
+        self.tap: ShadowTap | None = None  # to a candidate in the shadow
         self._latency_s = latency_us / 1e6
         self._waiting: deque[_Turn] = deque()
         self._running: asyncio.Future[Prediction] | None = None
@@ -70,8 +73,8 @@ class Inference:
         """How many samples wait or are with the engine."""
         return len(self._waiting) + (self._running is not None)
 
-    def predict_now(self, sample: Sample) -> Prediction:
-        """Answer on the calling thread and count it.
+    def predict_now(self, sample: Sample, source: str = "") -> Prediction:
+        """Answer on the calling thread and count it; `source` is the sample's name where an application's source brought it.
 
         Raises:
             InputError: the sample does not fit the model.
@@ -83,9 +86,11 @@ class Inference:
             self.recorder.record_error()
             raise
         self.recorder.record(prediction)
+        if self.tap is not None:
+            self.tap.offer(sample, prediction, source)
         return prediction
 
-    async def predict(self, sample: Sample, timeout_s: float | None = None, *, admitted: bool = False) -> Prediction:
+    async def predict(self, sample: Sample, timeout_s: float | None = None, *, admitted: bool = False, source: str = "") -> Prediction:
         """Answer in turn, and count it; raises as `predict_now`.
 
         `admitted` is for further samples of a request that was let in: the bound was checked with its first.
@@ -95,15 +100,15 @@ class Inference:
             DeadlineError: `timeout_s` went by; an inference under way is counted all the same.
         """
         if self._thread is None:
-            return self.predict_now(sample)
+            return self.predict_now(sample, source)
         if self.under_way > self.queue_length and not admitted:
             self.recorder.record_drop()
             raise QueueFullError(f"{self.under_way} requests are under way, more are not taken")
-        return await self._take_turn(sample, timeout_s)
+        return await self._take_turn(sample, timeout_s, source)
 
-    async def _take_turn(self, sample: Sample, timeout_s: float | None) -> Prediction:
+    async def _take_turn(self, sample: Sample, timeout_s: float | None, source: str) -> Prediction:
         loop = asyncio.get_running_loop()
-        turn = _Turn(sample, loop.create_future())
+        turn = _Turn(sample, loop.create_future(), source)
         alarm = None if timeout_s is None else loop.call_later(timeout_s, turn.expire)
         self._waiting.append(turn)
         self._begin_next()
@@ -137,6 +142,8 @@ class Inference:
         error = done.exception()
         if error is None:
             self.recorder.record(done.result())
+            if self.tap is not None:
+                self.tap.offer(turn.sample, done.result(), turn.source)
         elif isinstance(error, InferenceError):
             self.recorder.record_error()
         if turn.answer.done():  # who asked has given up
@@ -145,6 +152,12 @@ class Inference:
             turn.answer.set_result(done.result())
         else:
             turn.answer.set_exception(error)
+
+    def set_tap(self, tap: ShadowTap | None) -> None:
+        """Hand samples and answers to a candidate from now on; None: to nobody."""
+        before, self.tap = self.tap, tap
+        if before is not None:
+            before.close()
 
     async def settle(self) -> None:
         """Return when the inference under way is done, at once where there is none: the sign that work gets done."""
@@ -170,6 +183,7 @@ class Inference:
     def close(self) -> None:
         """End the thread and give the engine's memory back."""
         self._closed = True
+        self.set_tap(None)
         if self._thread is not None:
             self._thread.shutdown(wait=True)
         self.engine.close()

@@ -19,6 +19,7 @@ import msgspec
 
 from contract.errors import ContractError
 from contract.states import FailureReason
+from edge_agent.engine.accelerators import split_name
 from edge_agent.engine.errors import EngineError, InferenceError, ModelRefusedError, RuntimeAbsentError, StepRefusedError
 from edge_agent.engine.golden import check_golden
 from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
@@ -26,11 +27,14 @@ from edge_agent.serving.service import Service
 from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
+from edge_agent.worker.handover import open_inherited_door
 from edge_agent.worker.inference import Inference
 from edge_agent.worker.messages import (
     LINE_MAX_BYTES,
+    BeginPairing,
     Drain,
     Drained,
+    EndPairing,
     Failed,
     Flush,
     FromWorker,
@@ -48,6 +52,7 @@ from edge_agent.worker.messages import (
 )
 from edge_agent.worker.opening import OpenedModel, open_model
 from edge_agent.worker.progress import open_inherited
+from edge_agent.worker.shadow_tap import obey_pairing
 from edge_agent.worker.windows import WindowRecorder
 
 log = logging.getLogger(__name__)
@@ -64,6 +69,7 @@ class Worker:
         recorder = WindowRecorder(opened.package.manifest.labels, opened.reference, loop.time())
         self._recorder = recorder
         self._inference = Inference(opened.engine, recorder, latency_us=opened.latency_us, queue_length=request.queue_length)
+        self._door = open_inherited_door()
         self._listeners: Listeners | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -75,7 +81,7 @@ class Worker:
     async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
         """Serve until told to end, or until the supervisor is gone."""
         request, manifest = self._request, self._opened.package.manifest
-        service = Service(self._inference, manifest, request.variant, request.max_body_bytes, request.deadline_s)
+        service = Service(self._inference, manifest, self._opened.variant, request.max_body_bytes, request.deadline_s)
         try:
             sockets = [socket.socket(fileno=descriptor) for descriptor in request.sockets]
             self._listeners = await open_listeners(sockets, service, request.access)
@@ -87,7 +93,7 @@ class Worker:
             manifest.name,
             manifest.version,
             request.digest,
-            request.variant,
+            self._opened.variant,
             os.getpid(),
             time.monotonic() - begun_s,
             self._opened.latency_us,
@@ -95,7 +101,7 @@ class Worker:
         self.send(ready)
         self._start(self._turn_windows(), "windows")
         if request.application is not None:
-            application = ApplicationLoop(request.application, self._inference, manifest, request.variant, request.slot)
+            application = ApplicationLoop(request.application, self._inference, manifest, self._opened.variant, request.slot)
             self._start(application.run(Path(request.data_folder), self.send), "application")
         self._start(self._read_control(lines), "control")
         await self._ended.wait()
@@ -140,9 +146,11 @@ class Worker:
             self._start(self._drain(), "drain")
         elif isinstance(message, Stop):
             self._ended.set()
+        elif isinstance(message, (BeginPairing, EndPairing)):
+            await obey_pairing(message, self._door, self._inference)
 
     async def _probe(self, message: Probe) -> Probed:
-        variant = self._request.variant
+        variant = split_name(self._opened.variant).variant
         sample = self._opened.golden[:1]
         try:
             async with self._inference.exclusive() as engine:

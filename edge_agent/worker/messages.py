@@ -8,6 +8,7 @@ from contract.application import Application
 from contract.codec import encode
 from contract.errors import FormatError, SizeError
 from contract.messages import Drift
+from contract.pairs import Disagreement
 from contract.sketches import Histogram
 from contract.states import FailureReason
 
@@ -33,7 +34,11 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     `package_folder` holds the installed version `digest`; the worker checks it once more.
     `sockets` are inherited descriptors of listening sockets. Relative paths in the application are
     taken from `data_folder`. `window_s` is the length of a window, `drain_s` how long requests
-    under way may take after `drain`, `deadline_s` how long an HTTP request may wait for its answer.
+    under way may take after `drain`, `deadline_s` how long an HTTP request may wait for its answer. `variant` may
+    name an accelerator (`onnx-float32@cuda`), whose built engines lie in `engines_folder`.
+
+    A shadow worker gets the same line: its one socket is connected to the worker that serves, the
+    application is that worker's (for its capture policy), and every `window_s` it says what it counted.
     """
 
     package_folder: str
@@ -41,6 +46,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     variant: str
     slot: str = "main"
     threads: int = 1
+    engines_folder: str = ""
     application: Application | None = None
     sockets: tuple[int, ...] = ()
     data_folder: str = "."
@@ -53,6 +59,16 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 # to the worker
+
+
+class BeginPairing(Message, frozen=True):
+    """Hand a share of the samples and answers to the candidate, over the socket that is handed over with this message."""
+
+    share: float
+
+
+class EndPairing(Message, frozen=True):
+    """Hand no more."""
 
 
 class Ping(Message, frozen=True):
@@ -147,6 +163,19 @@ class SourceSaid(Message, frozen=True):
     text: str
 
 
+class Paired(Message, frozen=True):
+    """What a shadow worker counted since its start; see `contract.pairs.PairedResult`."""
+
+    pairs: int
+    disagreements: int
+    disagreed: tuple[Disagreement, ...]
+    errors: int
+    dropped: int
+    current_latency_us: Histogram
+    candidate_latency_us: Histogram
+    score_difference: Histogram
+
+
 class Drained(Message, frozen=True):
     """The last line after `Drain`."""
 
@@ -158,8 +187,8 @@ class Failed(Message, frozen=True):
     detail: str
 
 
-ToWorker = Ping | Flush | Probe | Drain | Stop
-FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Drained | Failed
+ToWorker = Ping | Flush | Probe | Drain | Stop | BeginPairing | EndPairing
+FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Paired | Drained | Failed
 
 
 def encode_line(message: msgspec.Struct) -> bytes:

@@ -6,20 +6,23 @@ import itertools
 import logging
 import os
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from contract.errors import ContractError
-from edge_agent.worker import progress
+from edge_agent.worker import handover, progress
 from edge_agent.worker.child_identity import ChildIdentity, spawn_options
 from edge_agent.worker.child_processes import child_command, child_environment
 from edge_agent.worker.handed_files import handed
 from edge_agent.worker.messages import (
     LINE_MAX_BYTES,
+    BeginPairing,
     Drain,
     Drained,
+    EndPairing,
     Failed,
     Flush,
     FromWorker,
@@ -61,10 +64,12 @@ class WorkerProcess:
         request: WorkerRequest,
         on_message: Callable[[FromWorker], None],
         page: progress.ProgressPage | None = None,
+        door: socket.socket | None = None,
     ) -> None:
         self._process = process
         self.request = request
         self._page = page
+        self._door = door
         self._completed = 0
         self._on_message = on_message
         self._ids = itertools.count(1)
@@ -144,6 +149,21 @@ class WorkerProcess:
         """Ask for the window so far; it comes through `on_message`."""
         self._send(Flush())
 
+    def begin_pairing(self, descriptor: int, share: float) -> None:
+        """Let it hand a share of its samples and answers to the other end of this socket, of which it gets a copy.
+
+        Raises:
+            OSError: it can not be handed over.
+        """
+        if self._door is None:
+            raise OSError("this system can not hand a socket to a process that runs")
+        handover.hand_over(self._door, (descriptor,))
+        self._send(BeginPairing(share))
+
+    def end_pairing(self) -> None:
+        """Let it hand no more; allowed at any time."""
+        self._send(EndPairing())
+
     async def drain(self, timeout_s: float) -> None:
         """Let it finish what is under way and end; after `timeout_s` it is killed."""
         self._send(Drain())
@@ -168,6 +188,8 @@ class WorkerProcess:
 
     def _close_page(self) -> None:
         page, self._page = self._page, None
+        if self._door is not None:
+            self._door.close()
         if page is not None:
             self._completed = max(self._completed, page.completed)
             page.close()
@@ -271,23 +293,27 @@ async def _start(
         os.fstat(descriptor)
     made = progress.make_page()
     page, descriptor = made if made is not None else (None, -1)
+    ours, theirs = handover.make_door() or (None, None)
     try:
-        process = await _spawn(request, descriptor, identity, handed_over)
+        process = await _spawn(request, descriptor, identity, (*handed_over, *([theirs.fileno()] if theirs else [])), theirs)
     except BaseException:
-        if page is not None:
-            page.close()
+        for opened in (page, ours):
+            if opened is not None:
+                opened.close()
         raise
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-    worker = WorkerProcess(process, request, on_message, page)
+        if theirs is not None:
+            theirs.close()
+    worker = WorkerProcess(process, request, on_message, page, ours)
     if process.stdin is not None:
         process.stdin.write(encode_line(request))
     return worker
 
 
 async def _spawn(
-    request: WorkerRequest, page: int, identity: ChildIdentity | None, handed_over: tuple[int, ...]
+    request: WorkerRequest, page: int, identity: ChildIdentity | None, handed_over: tuple[int, ...], door: socket.socket | None
 ) -> asyncio.subprocess.Process:
     inherited = (*request.sockets, *handed_over, *([page] if page >= 0 else []))
     return await asyncio.create_subprocess_exec(
@@ -295,7 +321,7 @@ async def _spawn(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**child_environment(), **progress.environment_for(page)},
+        env={**child_environment(), **progress.environment_for(page), **handover.environment_for(door)},
         pass_fds=inherited,
         limit=LINE_MAX_BYTES,
         **spawn_options(identity),
