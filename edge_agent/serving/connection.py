@@ -53,6 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
+        self._known: tuple[bytes, Head | None] = (b"", None)  # the last request's head with its end
         self._head: Head | None = None
         self._body: bytearray | None = None
         self._body_view = memoryview(b"")
@@ -200,9 +201,15 @@ class Connection(asyncio.BufferedProtocol):
             if self._chunks is not None:
                 self._take_chunks(self._chunks)
                 return
+            known, head = self._known
+            if head is not None and self._buffer.startswith(known, 0, self._filled):
+                self._take_request(head, len(known))
+                return
             end = self._buffer.find(_END, 0, min(self._filled, MAX_HEAD_BYTES))
             if end >= 0:
-                self._take_request(end)
+                head = parse_head(bytes(self._view[:end]))
+                self._known = bytes(self._view[: end + len(_END)]), head
+                self._take_request(head, end + len(_END))
         except HttpError as error:
             self.refuse(error)
             return
@@ -212,10 +219,9 @@ class Connection(asyncio.BufferedProtocol):
     def _is_over(self) -> bool:
         return self.lingering or self._transport is None or self._transport.is_closing()
 
-    def _take_request(self, end: int) -> None:
-        head = parse_head(bytes(self._view[:end]))
+    def _take_request(self, head: Head, begin: int) -> None:
+        """Of a request whose body begins at `begin` of the buffer."""
         self._door.check(head)
-        begin = end + len(_END)
         if head.chunked:
             self._begin_chunks(head, begin)
             return

@@ -58,6 +58,9 @@ REASONS = {
 }
 
 
+_KEEP, _CLOSE = b"\r\n", b"Connection: close\r\n\r\n"
+
+
 class HttpError(Exception):
     """A request that gets an error for an answer; `close` where what follows on the connection can not be trusted."""
 
@@ -82,12 +85,13 @@ class Head(NamedTuple):
 
 
 class Response(NamedTuple):
-    """An answer; `body` may be several pieces that are sent one after the other."""
+    """An answer. `begin` is what `render_begin` gives for it, where that was kept from an answer that was alike."""
 
     state: int
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    begin: bytes = b""
 
 
 @functools.lru_cache(maxsize=64)
@@ -167,11 +171,14 @@ def _expects_continue(headers: dict[str, str]) -> bool:
 
 def render(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
     """The response as bytes; without its body for HEAD."""
-    extra = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in response.headers) if response.headers else b""
-    closing = b"" if keep_alive else b"Connection: close\r\n"
-    body = response.body
-    begin = _begin_of_answer(response.state, response.content_type)
-    return b"%b%d\r\n%b%b\r\n%b" % (begin, len(body), extra, closing, body if with_body else b"")
+    begin = response.begin or render_begin(response)
+    return b"".join((begin, _KEEP if keep_alive else _CLOSE, response.body if with_body else b""))
+
+
+def render_begin(response: Response) -> bytes:
+    """The head of an answer but for its last lines, which say whether the connection is kept."""
+    extra = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in response.headers)
+    return b"%b%d\r\n%b" % (_begin_of_answer(response.state, response.content_type), len(response.body), extra)
 
 
 @functools.lru_cache(maxsize=64)

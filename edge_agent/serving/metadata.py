@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from contract.manifest import Manifest, TensorSpec
+from contract.manifest import Manifest, TensorSpec, Variant
+from edge_agent.engine.accelerators import split_name
 from edge_agent.serving.http_messages import HttpError
 from edge_agent.serving.request_times import RequestTimes
 from edge_agent.serving.tensor_codec import DATATYPES
@@ -30,17 +31,21 @@ def model_config(manifest: Manifest, variant: str) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "platform": _platform(manifest, variant),
-        "backend": manifest.variants[variant].runtime,
+        "backend": _variant(manifest, variant).runtime,
         "version_policy": {"specific": {"versions": [manifest.version]}},
         "max_batch_size": 0,
         "input": [_config_tensor(spec) for spec in manifest.inputs],
         "output": [_config_tensor(spec) for spec in _outputs(manifest)],
-        "default_model_filename": manifest.variants[variant].file,
+        "default_model_filename": _variant(manifest, variant).file,
     }
 
 
 def _platform(manifest: Manifest, variant: str) -> str:
-    return f"eyelet_{manifest.variants[variant].runtime}"
+    return f"eyelet_{_variant(manifest, variant).runtime}"
+
+
+def _variant(manifest: Manifest, name: str) -> Variant:
+    return manifest.variants[split_name(name).variant]
 
 
 def _outputs(manifest: Manifest) -> list[TensorSpec]:

@@ -28,7 +28,8 @@ from edge_agent.serving.compressed_bodies import unpack
 from edge_agent.serving.connection import Body
 from edge_agent.serving.deadlines import HEADER, timeout_s
 from edge_agent.serving.http_messages import Head, HttpError, Response, json_response
-from edge_agent.serving.inference_protocol import decode_infer, encode_infer
+from edge_agent.serving.inference_answers import encode_infer
+from edge_agent.serving.inference_requests import InferReader
 from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata, model_statistics, repository_index
 from edge_agent.serving.metrics import CONTENT_TYPE, Metrics
 from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind
@@ -65,7 +66,7 @@ class Service:
         self._max_body_bytes = max_body_bytes
         self._deadline_s = deadline_s
         self._deadline_ns = int(deadline_s * 1e9)
-        self._inputs = {spec.name: spec for spec in manifest.inputs}
+        self._reader = InferReader(manifest)
         self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
 
@@ -127,9 +128,9 @@ class Service:
         begun_ns = time.perf_counter_ns()
         try:
             plain = self._plain(head, body) if "content-encoding" in head.headers else body
-            inquiry = decode_infer(head.headers, plain, self._inputs)
-            asked = self._asked(begun_ns, head, inquiry.timeout)
-            return self._answer(asked, inquiry.sample, lambda prediction: encode_infer(inquiry, prediction, self._manifest))
+            sample, form = self._reader.decode(head.headers, plain)
+            asked = self._asked(begun_ns, head, form.timeout)
+            return self._answer(asked, sample, lambda prediction: encode_infer(form, prediction, self._manifest))
         except HttpError:
             self.times.record_failure(time.perf_counter_ns() - begun_ns)
             raise

@@ -20,8 +20,11 @@ DATATYPES = {
     "bool": "BOOL",
     "string": "BYTES",
 }
-_LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES if name != "string"}
-_LITTLE_ENDIAN_HERE = frozenset(dtype for name, dtype in _LITTLE_ENDIAN.items() if dtype == np.dtype(name))
+RAW_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES if name != "string"}
+"""The types that go as raw bytes: all but text."""
+RAW_HERE = frozenset(name for name, dtype in RAW_DTYPES.items() if dtype == np.dtype(name))
+"""Those whose raw bytes are what an array holds in the memory of this machine."""
+_AS_IT_IS = frozenset(RAW_DTYPES[name] for name in RAW_HERE)
 _BY_DTYPE = {np.dtype(name): datatype for name, datatype in DATATYPES.items() if name != "string"}
 _KINDS = {"u": "iu", "i": "iu", "f": "iuf", "b": "b"}
 _LENGTH = struct.Struct("<I")
@@ -67,18 +70,13 @@ def _flat_strings(data: Any) -> list[str]:  # noqa: ANN401
     return flat
 
 
-def decode_binary(data: memoryview, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Raw bytes as an array of `shape` that shares their memory.
+def decode_text(data: memoryview, shape: tuple[int, ...]) -> np.ndarray:
+    """The elements of a BYTES tensor, each its length (4 bytes) and UTF-8 text, as objects of `shape`.
 
     Raises:
-        TensorError: another length than type and shape say, or text that is not UTF-8.
+        TensorError: another number of them than the shape says, or text that is not UTF-8.
     """
-    if dtype == "string":
-        return _shaped(np.array(_binary_strings(data), object), shape)
-    try:
-        return _shaped(np.frombuffer(data, _LITTLE_ENDIAN[dtype]), shape)
-    except ValueError as error:
-        raise TensorError(f"{len(data)} bytes are no whole number of {DATATYPES[dtype]} elements") from error
+    return _shaped(np.array(_binary_strings(data), object), shape)
 
 
 def _binary_strings(data: memoryview) -> list[str]:
@@ -109,7 +107,7 @@ def _shaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def encode_binary(array: np.ndarray) -> bytes:
     """Raw little-endian bytes; text as length and UTF-8."""
     dtype = array.dtype
-    if dtype in _LITTLE_ENDIAN_HERE:
+    if dtype in _AS_IT_IS:
         return array.tobytes()
     if dtype.kind in "OU":
         texts = [str(text).encode() for text in array.flat]

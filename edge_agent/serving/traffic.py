@@ -39,6 +39,7 @@ class TrafficDoor:
         self._traffic = traffic
         self._let_in = let_in
         self._answers = traffic.answers
+        self._known: Head | None = None  # let in before
         self.draining = False
         self.on_empty: Callable[[], None] = lambda: None
 
@@ -59,7 +60,9 @@ class TrafficDoor:
 
     def check(self, head: Head) -> None:
         """See `connection.Door`."""
-        self._let_in(head)
+        if head is not self._known:  # a client that repeats itself has the same head each time
+            self._let_in(head)
+            self._known = head
         if head.content_length > self.max_body_bytes:
             raise HttpError(413, f"the body has {head.content_length} bytes, at most {self.max_body_bytes} are taken", close=True)
         if len(self._traffic.connections) > MAX_CONNECTIONS:
