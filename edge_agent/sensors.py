@@ -99,17 +99,43 @@ def read_memory_pressure(root: Path) -> float | None:
     return float(found.group(1)) if found else None
 
 
+class Zone(NamedTuple):
+    """One place whose temperature is measured; at `critical_c` the system switches itself off."""
+
+    temperature_c: float
+    critical_c: float | None = None
+
+
 def read_temperature(root: Path) -> float | None:
-    """The hottest place in °C: of the thermal zones, or of the processor's own sensor where there are none."""
-    paths = list(root.glob("sys/class/thermal/thermal_zone*/temp"))
-    values = _celsius(paths) or _celsius([path for chip in _chips(root, _PROCESSOR_HWMON) for path in chip.glob("temp*_input")])
-    return max(values) if values else None
+    """The hottest place in °C."""
+    return max((zone.temperature_c for zone in read_zones(root)), default=None)
 
 
-def _celsius(paths: list[Path]) -> list[float]:
+def read_zones(root: Path) -> list[Zone]:
+    """The thermal zones, or the processor's own sensor where there are none; empty where nothing is measured."""
+    folders = sorted(root.glob("sys/class/thermal/thermal_zone*"))
+    found = [_zone(folder / "temp", _critical_trip(folder)) for folder in folders]
+    if not any(found):
+        inputs = [path for chip in _chips(root, _PROCESSOR_HWMON) for path in sorted(chip.glob("temp*_input"))]
+        found = [_zone(path, _celsius(path.with_name(path.name.replace("_input", "_crit")))) for path in inputs]
+    return [zone for zone in found if zone is not None]
+
+
+def _zone(path: Path, critical_c: float | None) -> Zone | None:
+    temperature_c = _celsius(path)
+    return Zone(temperature_c, critical_c) if temperature_c is not None else None
+
+
+def _critical_trip(folder: Path) -> float | None:
+    kinds = [path for path in folder.glob("trip_point_*_type") if _read(path).strip() == "critical"]
+    found = [value for path in kinds if (value := _celsius(path.with_name(path.name.replace("_type", "_temp")))) is not None]
+    return min((value for value in found if value > 0), default=None)  # 0: the board's description leaves it open
+
+
+def _celsius(path: Path) -> float | None:
     low, high = _PLAUSIBLE_C
-    values = [value / 1000 for path in paths if (value := _read_int(path)) is not None]
-    return [value for value in values if low < value < high]
+    value = _read_int(path)
+    return value / 1000 if value is not None and low < value / 1000 < high else None
 
 
 def read_throttled(root: Path) -> int | None:
