@@ -61,7 +61,7 @@ def inspect(file: Path, runtime: str) -> ProbeResult:
     from edge_agent.engine.errors import InferenceError
     from edge_agent.engine.runtimes import open_session
 
-    session = open_session(runtime, file, 1)
+    session = open_session(runtime, file)
     try:
         inputs = tuple(Tensor(tensor.name, tensor.dtype, tensor.shape) for tensor in session.inputs)
         outputs = tuple(Tensor(tensor.name, tensor.dtype, tensor.shape) for tensor in session.outputs)

@@ -30,20 +30,20 @@ def check_against_source(material: Material, file: Path, runtime: str) -> None:
         return
     samples = list(material.calibration[:PROOF_COUNT]) or _noise(source.input_size)
     expected = torch_scores(source, samples)
-    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+    with quiet(), contextlib.closing(open_session(runtime, file)) as session:
         found = [session.run(feed)[0] for feed in network_inputs(material, samples, session.inputs)]
     check_difference(expected, np.concatenate(found), file.name)
 
 
 def file_inputs(runtime: str, file: Path) -> tuple[SessionTensor, ...]:
     """The inputs that a model file declares."""
-    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+    with quiet(), contextlib.closing(open_session(runtime, file)) as session:
         return session.inputs
 
 
 def file_outputs(runtime: str, file: Path) -> tuple[SessionTensor, ...]:
     """The outputs that a model file declares."""
-    with quiet(), contextlib.closing(open_session(runtime, file, 1)) as session:
+    with quiet(), contextlib.closing(open_session(runtime, file)) as session:
         return session.outputs
 
 

@@ -7,6 +7,7 @@
 | `tuf/` | the TUF client's metadata |
 | `objects/<sha256>` | verified files; `objects/.partial/` those on their way |
 | `versions/<digest>/` | verified versions, hard links to the objects |
+| `engines/<digest>/` | what an accelerator built of a version: can be built again |
 | `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
 | `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite` |
 | `inbox/` | lone packages that wait to be installed |
@@ -61,6 +62,11 @@ class Home(NamedTuple):
     def versions(self) -> Path:
         """Verified versions by digest."""
         return self.folder / "versions"
+
+    @property
+    def engines(self) -> Path:
+        """What accelerators built of versions, by the versions' digests."""
+        return self.folder / "engines"
 
     @property
     def slots(self) -> Path:

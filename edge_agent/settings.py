@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -31,6 +31,10 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     tls_key: Annotated[str, msgspec.Meta(max_length=1000, description="PEM file of the certificate's key")] = ""
     http_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=3600, description="seconds a request may wait for its answer")] = 30.0
     threads: Annotated[int, msgspec.Meta(ge=1, le=64, description="threads of one inference")] = 1
+    accelerator: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt"],
+        msgspec.Meta(description="graphics processors to try beside the CPU; the fastest that answers rightly is taken"),
+    ] = "auto"
     hardware_class: Annotated[str, msgspec.Meta(max_length=80, description="group of like devices; empty: found out")] = ""
     outbox_max_bytes: Annotated[int, msgspec.Meta(ge=65536, description="bytes that may wait for the server")] = 16 << 20
     inference_deadline_ms: Annotated[

@@ -216,6 +216,7 @@ class WorkerKeeper:
             variant=manner.variant,
             slot=self.settings.slot,
             threads=manner.threads,
+            engines_folder=str(self.settings.data_folder / "engines" / serving.installed.model.digest),
             application=serving.application,
             sockets=self.settings.sockets,
             access=self.settings.access,

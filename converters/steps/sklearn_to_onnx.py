@@ -53,7 +53,7 @@ def ensure(material: Material, _: Path, output: Path) -> None:
     frame = _frame(source)
     with quiet():
         expected = np.asarray(source.estimator.predict_proba(frame), dtype=np.float32)
-        session = open_session("onnx", output, 1)
+        session = open_session("onnx", output)
         try:
             found = session.run({spec.name: _column(source.example[spec.name][:PROOF_ROWS], spec) for spec in source.spec.inputs})[0]
         finally:

@@ -15,6 +15,7 @@ from contract.files import read_bounded
 from contract.messages import DEFAULT_SLOT
 from contract.package import Package, open_installed_version, opened
 from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.engine.accelerators import placed_names, present_accelerators
 from edge_agent.hardware import installed_runtimes
 from edge_agent.home import Home, HomeError, find_home
 from edge_agent.memory import Memory
@@ -112,7 +113,7 @@ def _request(subject: Subject) -> SelfTestRequest:
     return SelfTestRequest(
         package_folder=str(subject.package.folder),
         digest=subject.package.digest,
-        variants=tuple(variants),
+        variants=placed_names({name: manifest.variants[name].runtime for name in variants}, present_accelerators()),
         acceptance=str(subject.acceptance or ""),
         label_set_digest=label_set_digest(manifest.labels) if subject.acceptance else "",
         timeout_s=TIMEOUT_S,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contract.manifest import Variant
 from contract.package import Package
+from edge_agent.engine.accelerators import ON_CPU, Placement, split_name
 from edge_agent.engine.errors import ModelRefusedError
 from edge_agent.engine.model_spec import DEFAULT_THRESHOLD, SCORES, ModelSpec
 from edge_agent.engine.runtimes import Session, open_session
@@ -63,10 +64,10 @@ class Engine:
     def predict(self, sample: Sample) -> Prediction:
         """Label, score and all outputs for one sample; raises as `run`."""
         begun = time.perf_counter_ns()
-        outputs = self.run(sample)
+        outputs = self._outputs.collect(self._run_session(self._inputs.feed(sample)))  # as `run`; a call costs at this place
         scores = outputs[self._scores]
         index = int(scores.argmax())
-        score = float(scores[index])
+        score = float(scores.item(index))
         latency_us = (time.perf_counter_ns() - begun) / 1000
         accepted = score >= self._thresholds[index]
         return Prediction(self.spec.labels[index], index, score, scores, outputs, latency_us, accepted)
@@ -97,15 +98,18 @@ def _scores_name(spec: ModelSpec) -> str:
     return SCORES
 
 
-def open_variant(file: Path, variant: Variant, spec: ModelSpec, threads: int = 1) -> Engine:
+def open_variant(file: Path, variant: Variant, spec: ModelSpec, placement: Placement = ON_CPU) -> Engine:
     """Open a model file that is not (yet) part of a package.
 
     Raises:
-        ModelRefusedError: the file is broken, not accepted, or does not fit `spec`.
-        RuntimeAbsentError: its runtime is not installed on this machine.
+        ModelRefusedError: the file is broken, not accepted, does not fit `spec`, or not on the accelerator.
+        RuntimeAbsentError: its runtime, or the runtime's part for the accelerator, is not installed on this machine.
         StepRefusedError: it needs a host step that this agent does not know.
     """
-    session = open_session(variant.runtime, file, threads)
+    free = [tensor.name for tensor in spec.inputs if -1 in tensor.shape]
+    if placement.accelerator == "tensorrt" and free:
+        raise ModelRefusedError(f"TensorRT would build an engine within a request, for the size of {', '.join(free)} is free; use CUDA")
+    session = open_session(variant.runtime, file, placement)
     return _engine_or_close(session, lambda: Engine(session, spec, variant, file))
 
 
@@ -117,9 +121,10 @@ def _engine_or_close(session: Session, build: Callable[[], Engine]) -> Engine:
         raise
 
 
-def open_engine(package: Package, variant: str, threads: int = 1) -> Engine:
-    """Open a variant of a checked package; raises as `open_variant`."""
-    variants = package.manifest.variants
+def open_engine(package: Package, name: str, placement: Placement = ON_CPU) -> Engine:
+    """Open a variant of a checked package; a name like `onnx-float32@cuda` sets the accelerator. Raises as `open_variant`."""
+    variants, (variant, accelerator) = package.manifest.variants, split_name(name)
     if variant not in variants:
         raise ModelRefusedError(f"the package has no variant {variant[:60]!r}; it has {', '.join(sorted(variants))}")
-    return open_variant(package.variant_path(variant), variants[variant], ModelSpec.of(package.manifest), threads)
+    placement = placement._replace(accelerator=accelerator)
+    return open_variant(package.variant_path(variant), variants[variant], ModelSpec.of(package.manifest), placement)

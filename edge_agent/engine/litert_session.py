@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contract.errors import SizeError
 from contract.files import read_bounded
 from contract.package import PACKAGE_MAX_BYTES
+from edge_agent.engine.accelerators import CPU, Placement
 from edge_agent.engine.errors import InferenceError, ModelRefusedError
 from edge_agent.engine.runtimes import SessionTensor
 
@@ -57,14 +58,16 @@ def _older_interpreter_class(absent: ImportError) -> Any:  # noqa: ANN401
     return Interpreter
 
 
-def open_session(file: Path, threads: int) -> "LitertSession":
-    """Load a `.tflite` file with `threads` threads.
+def open_session(file: Path, placement: Placement) -> "LitertSession":
+    """Load a `.tflite` file.
 
     A malformed file can end the process, so a file from elsewhere is opened in a child first.
 
     Raises:
-        ModelRefusedError: too large, broken, or with an operator that the library does not have.
+        ModelRefusedError: too large, broken, with an operator that the library does not have, or for an accelerator.
     """
+    if placement.accelerator != CPU:
+        raise ModelRefusedError(f"LiteRT runs on the CPU only, not on {placement.accelerator[:40]!r}")
     try:
         data = read_bounded(file, PACKAGE_MAX_BYTES)
     except (SizeError, OSError) as error:
@@ -73,7 +76,7 @@ def open_session(file: Path, threads: int) -> "LitertSession":
         raise ModelRefusedError(f"{file.name} is no TFLite file: it lacks the mark TFL3")
     try:
         with _quiet():
-            interpreter = _interpreter_class()(model_content=data, num_threads=threads)
+            interpreter = _interpreter_class()(model_content=data, num_threads=placement.threads)
             interpreter.allocate_tensors()
         if not type(interpreter).__module__.startswith("ai_edge_litert"):
             _refuse_wrong_layers(interpreter, file.name)

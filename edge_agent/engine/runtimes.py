@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from edge_agent.engine.accelerators import ON_CPU, Placement
 from edge_agent.engine.errors import ModelRefusedError, RuntimeAbsentError
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ RUNTIMES: Mapping[str, Runtime] = {
 }
 
 
-def open_session(runtime: str, file: Path, threads: int) -> Session:
-    """Load a model file.
+def open_session(runtime: str, file: Path, placement: Placement = ON_CPU) -> Session:
+    """Load a model file; usually with one thread on the CPU.
 
     Raises:
         ModelRefusedError: the runtime's name is unknown, or the file is broken or not accepted.
-        RuntimeAbsentError: its library is not installed here.
+        RuntimeAbsentError: its library, or its part for the accelerator, is not installed here.
     """
-    session: Session = _adapter(runtime).open_session(file, threads)
+    session: Session = _adapter(runtime).open_session(file, placement)
     return session
 
 

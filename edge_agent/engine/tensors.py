@@ -18,12 +18,26 @@ Step = Callable[[np.ndarray], np.ndarray]
 _NUMPY_DTYPES = {name: np.dtype(name) for name in ("uint8", "int8", "int32", "int64", "float16", "float32", "float64", "bool")}
 
 
-class _InputRow(NamedTuple):
-    spec: TensorSpec
-    dtype: np.dtype | None  # None for strings
-    target: SessionTensor
-    steps: tuple[Step, ...]
-    fit: Callable[[np.ndarray], np.ndarray]
+class _InputRow:
+    """One input. `dtype` is None for strings; `passed` is the shape that was found right last (never of strings: each is looked at)."""
+
+    __slots__ = ("dtype", "fit", "name", "passed", "spec", "steps", "target")
+
+    def __init__(self, spec: TensorSpec, target: SessionTensor, steps: tuple[Step, ...]) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.dtype = dtype_of(spec)
+        self.target = target.name
+        self.steps = steps
+        self.fit = _fitter(spec.shape, target.shape, checked=not steps)
+        self.passed: tuple[int, ...] | None = None
+
+    def check(self, array: np.ndarray) -> np.ndarray:
+        """The array, if it is what was promised; raises as `check_tensor`."""
+        array = check_tensor(array, self.spec, self.dtype)
+        if self.dtype is not None:
+            self.passed = array.shape
+        return array
 
 
 def dtype_of(spec: TensorSpec) -> np.dtype | None:
@@ -52,19 +66,20 @@ class InputPlan:
         if len(sample) != len(self._rows):
             raise _names_error(sample, self._rows)
         feed = {}
-        for spec, dtype, target, steps, fit_it in self._rows:
-            array = sample.get(spec.name)
+        for row in self._rows:
+            array = sample.get(row.name)
             if array is None:
                 raise _names_error(sample, self._rows)
-            array = check_tensor(array, spec, dtype)
-            for step in steps:
+            if array.shape != row.passed or array.dtype is not row.dtype:
+                array = row.check(array)
+            for step in row.steps:
                 array = step(array)
-            feed[target.name] = fit_it(array)
+            feed[row.target] = array if row.fit is None else row.fit(array)
         return feed
 
 
 def _names_error(sample: Mapping[str, np.ndarray], rows: list[_InputRow]) -> InputError:
-    expected = [row.spec.name for row in rows]
+    expected = [row.name for row in rows]
     return InputError(f"expected the inputs {', '.join(expected)[:200]}; got {', '.join(sorted(map(str, sample)))[:200] or 'none'}")
 
 
@@ -73,7 +88,7 @@ class OutputPlan:
 
     def __init__(self, rows: list[tuple[str, int, int]], classes: int) -> None:
         self._rows = rows  # name, position among the session's outputs, rank
-        self._classes = classes
+        self._scores_shape = (classes,)
 
     def collect(self, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
         """Named outputs.
@@ -81,9 +96,12 @@ class OutputPlan:
         Raises:
             InferenceError: an output has another shape than promised.
         """
-        outputs = {name: _to_rank(arrays[position], rank) for name, position, rank in self._rows}
-        if outputs[SCORES].shape != (self._classes,):
-            raise InferenceError(f"the model gave scores of shape {outputs[SCORES].shape}, expected ({self._classes},)")
+        outputs = {}
+        for name, position, rank in self._rows:
+            array = arrays[position]
+            outputs[name] = array if array.ndim == rank else _to_rank(array, rank)
+        if outputs[SCORES].shape != self._scores_shape:
+            raise InferenceError(f"the model gave scores of shape {outputs[SCORES].shape}, expected {self._scores_shape}")
         return outputs
 
 
@@ -101,7 +119,7 @@ def plan_inputs(spec: ModelSpec, variant: Variant, session: Session) -> InputPla
         target = by_name[tensor.name]
         if not steps and target.dtype != tensor.dtype:
             raise ModelRefusedError(f"the manifest promises input {tensor.name} as {tensor.dtype}, the model file takes {target.dtype}")
-        rows.append(_InputRow(tensor, dtype_of(tensor), target, steps, _fitter(tensor.shape, target.shape, checked=not steps)))
+        rows.append(_InputRow(tensor, target, steps))
     if steps and len(rows) != 1:
         raise ModelRefusedError(f"host steps need a model with one input, this one has {len(rows)}")
     return InputPlan(rows)
@@ -163,10 +181,10 @@ def check_tensor(array: np.ndarray, spec: TensorSpec, dtype: np.dtype | None) ->
     raise InputError(f"input {spec.name}: expected shape {_words(wanted)}, got {_words(shape)}")
 
 
-def _fitter(promised: tuple[int, ...], target: tuple[int, ...], *, checked: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """What `fit` does, decided once where arrays were checked against `promised` and it is always the same."""
+def _fitter(promised: tuple[int, ...], target: tuple[int, ...], *, checked: bool) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What `fit` does (None: nothing), decided once where arrays were checked against `promised` and it is always the same."""
     if checked and _takes(target, promised):
-        return _keep
+        return None
     if checked and target[:1] in {(-1,), (1,)} and _takes(target[1:], promised):
         return _add_axis
     return lambda array: fit(array, target)
@@ -174,10 +192,6 @@ def _fitter(promised: tuple[int, ...], target: tuple[int, ...], *, checked: bool
 
 def _takes(target: tuple[int, ...], promised: tuple[int, ...]) -> bool:
     return len(target) == len(promised) and all(axis in (-1, length) for axis, length in zip(target, promised, strict=True))
-
-
-def _keep(array: np.ndarray) -> np.ndarray:
-    return array
 
 
 def _add_axis(array: np.ndarray) -> np.ndarray:

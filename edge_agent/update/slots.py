@@ -248,6 +248,7 @@ class SlotStore:
         removed = []
         for folder in sorted(self.home.versions.iterdir()):
             if folder.name not in kept_versions and not folder.name.startswith("."):
+                remove_tree(self.disk, self.home.engines / folder.name)
                 remove_tree(self.disk, folder)
                 removed.append(folder.name)
         self._remove_unlinked_objects(kept_objects | kept_versions)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
+from edge_agent.engine.accelerators import present_accelerators
 from edge_agent.hardware import installed_runtimes
 from edge_agent.home import Home
 from edge_agent.http_client import ServerHttp
@@ -43,6 +44,7 @@ class Machinery(NamedTuple):
     run_self_test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test
     in_thread: InThread = in_thread
     find_runtimes: Callable[[], dict[str, str]] = installed_runtimes
+    find_accelerators: Callable[[], tuple[str, ...]] = present_accelerators
 
 
 class Tools(NamedTuple):

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contract.messages import MeasuredVariant
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
+from edge_agent.engine.accelerators import chosen_accelerators, placed_names
 from edge_agent.update.fetching import Fetching
 from edge_agent.update.machine import Succeeded
-from edge_agent.update.plan import StepFailedError
+from edge_agent.update.plan import Plan, StepFailedError
 from edge_agent.update.probation import Observed, baseline_of, judge
 from edge_agent.update.records import Baseline, Installed, Update
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD
@@ -100,17 +101,24 @@ class UpdateWork:
         request = SelfTestRequest(
             package_folder=str(store.version_folder(digest)),
             digest=digest,
-            variants=plan.variants,
+            variants=self._placed_variants(plan),
             acceptance=str(store.object_path(acceptance.samples.sha256)) if acceptance else "",
             minimum=acceptance.minimum_score if acceptance else 0.0,
             label_set_digest=acceptance.label_set_digest if acceptance else "",
             timeout_s=update.wish.policy.self_test_timeout_s,
             threads=self._tools.settings.threads,
+            engines_folder=str(self._tools.home.engines / digest),
         )
         result = await self._tools.machinery.run_self_test(request)
         if result.reason is not None:
             raise StepFailedError(result.reason, result.detail)
         return Succeeded(update.state, variant=result.chosen, measured=_measured(result))
+
+    def _placed_variants(self, plan: Plan) -> tuple[str, ...]:
+        """Every variant on the CPU and on what else this device has."""
+        tools = self._tools
+        accelerators = chosen_accelerators(tools.settings.accelerator, tools.machinery.find_accelerators())
+        return placed_names({name: plan.manifest.variants[name].runtime for name in plan.variants}, accelerators)
 
     async def _activate(self, update: Update) -> Succeeded:
         baseline = await self._measure_baseline() or update.baseline

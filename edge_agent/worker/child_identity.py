@@ -22,6 +22,7 @@ DEVICE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "microphone": ("audio",),
     "serial": ("dialout",),
     "gpio": ("gpio",),
+    "accelerator": ("video", "render"),
 }
 """Kind of a source or sink, and the groups that its device files commonly belong to."""
 

@@ -1,5 +1,6 @@
 """From a request to a warm engine: the installed version checked, opened, and run on its golden samples."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,9 @@ from contract.codec import decode
 from contract.files import read_bounded
 from contract.package import Package, open_installed_version
 from contract.reference import REFERENCE_MAX_BYTES, Reference
+from edge_agent.engine.accelerators import CPU, Placement, split_name
 from edge_agent.engine.engine import Engine, open_variant
+from edge_agent.engine.errors import EngineError
 from edge_agent.engine.golden import GoldenSample, load_golden
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.worker.messages import WorkerRequest
@@ -20,15 +23,21 @@ WARM_UP_RUNS = 8
 WARM_UP_LEAST = 2
 WARM_UP_S = 0.3
 
+log = logging.getLogger(__name__)
+
 
 class OpenedModel(NamedTuple):
-    """What a worker holds. `latency_us` is the least of the warm-up: what an inference costs when nothing disturbs it."""
+    """What a worker holds.
+
+    `variant` is what was opened. `latency_us` is the least of the warm-up: what an inference costs when nothing disturbs it.
+    """
 
     package: Package
     engine: Engine
     golden: list[GoldenSample]
     reference: Reference
     latency_us: float
+    variant: str
 
 
 def open_model(request: WorkerRequest) -> OpenedModel:
@@ -44,14 +53,31 @@ def open_model(request: WorkerRequest) -> OpenedModel:
     spec = ModelSpec.of(manifest)
     if request.application is not None and request.application.thresholds:
         spec = replace(spec, thresholds={**spec.thresholds, **request.application.thresholds})
-    if request.variant not in manifest.variants:
+    if split_name(request.variant).variant not in manifest.variants:
         raise KeyError(request.variant)
-    engine = open_variant(package.variant_path(request.variant), manifest.variants[request.variant], spec, request.threads)
     golden = load_golden(package.path_of(manifest.golden), manifest)[:WARM_UP_SAMPLES]
+    name, engine, latency_us = _open_warm(request, package, spec, golden)
     reference = decode(
         read_bounded(package.path_of(manifest.reference), REFERENCE_MAX_BYTES), Reference, "the drift reference", REFERENCE_MAX_BYTES
     )
-    return OpenedModel(package, engine, golden, reference, warm_up(engine, golden))
+    return OpenedModel(package, engine, golden, reference, latency_us, name)
+
+
+def _open_warm(request: WorkerRequest, package: Package, spec: ModelSpec, golden: Sequence[GoldenSample]) -> tuple[str, Engine, float]:
+    """As asked; where that is an accelerator that can not be used any more (another driver), on the CPU: slow serves better than not."""
+    variant, accelerator = split_name(request.variant)
+
+    def on(place: str) -> tuple[Engine, float]:
+        placement = Placement(request.threads, place, Path(request.engines_folder) if request.engines_folder else None)
+        engine = open_variant(package.variant_path(variant), package.manifest.variants[variant], spec, placement)
+        return engine, warm_up(engine, golden)
+
+    if accelerator != CPU:
+        try:
+            return (request.variant, *on(accelerator))
+        except EngineError as error:
+            log.warning("The model runs on the CPU: %s", error)
+    return (variant, *on(CPU))
 
 
 def warm_up(engine: Engine, golden: Sequence[GoldenSample]) -> float:

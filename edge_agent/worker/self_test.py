@@ -19,6 +19,7 @@ from contract.acceptance import label_set_digest
 from contract.errors import ContractError
 from contract.package import Package, open_installed_version
 from contract.states import FailureReason
+from edge_agent.engine.accelerators import CPU, Placement, split_name
 from edge_agent.engine.engine import Engine, Sample, open_engine
 from edge_agent.engine.errors import EngineError, InferenceError, InputError
 from edge_agent.engine.golden import GoldenResult, GoldenSample, check_golden, load_acceptance, load_golden, score_acceptance
@@ -30,6 +31,7 @@ REQUEST_MAX_BYTES = 1 << 20
 MEASURE_RUNS = 60
 MEASURE_S = 2.0
 _OPEN_FILES = 256
+_ENGINE_MAX_BYTES = 1 << 30
 
 
 def main() -> None:
@@ -47,17 +49,21 @@ def main() -> None:
 
 
 def limit_resources(request: SelfTestRequest) -> None:
-    """Bound memory, processor time, files; no core dump, no writing. Where the system has no such limits: nothing."""
+    """Bound memory, processor time, files; no core dump, no writing. Where the system has no such limits: nothing.
+
+    A driver maps far more addresses than it uses, and a built engine is a file: on an accelerator these two limits are others.
+    """
     try:
         import resource
     except ImportError:
         return
+    on_cpu = all(split_name(name).accelerator == CPU for name in request.variants)
     seconds = math.ceil(request.timeout_s) + 1
     limits = (
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, request.memory_bytes),
+        (resource.RLIMIT_AS, request.memory_bytes if on_cpu else resource.RLIM_INFINITY),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, 0 if on_cpu else _ENGINE_MAX_BYTES),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     )
     for kind, limit in limits:
@@ -80,8 +86,10 @@ def check_variants(request: SelfTestRequest) -> tuple[VariantResult, ...]:
 
 def _test_variant(request: SelfTestRequest, package: Package, golden: list[GoldenSample], variant: str) -> VariantResult:
     try:
-        with open_engine(package, variant, request.threads) as engine:
-            result = check_golden(engine, golden, variant, package.manifest.variants[variant])
+        name = split_name(variant).variant
+        placement = Placement(request.threads, engines_folder=Path(request.engines_folder) if request.engines_folder else None)
+        with open_engine(package, variant, placement) as engine:
+            result = check_golden(engine, golden, name, package.manifest.variants[name])
             found = _measured(variant, result, measure_latency(engine, [sample.inputs for sample in golden]))
             if not result.passed:
                 detail = f"differs from the desk by {result.max_difference:.3g}, at most {result.tolerance:.3g} is allowed"

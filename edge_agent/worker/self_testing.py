@@ -6,23 +6,29 @@ child that dies speaks only against its variant.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from contract.states import FailureReason
+from edge_agent.engine.accelerators import CPU, split_name
 from edge_agent.worker.child_identity import ChildIdentity, spawn_options
 from edge_agent.worker.child_processes import child_command, child_environment
 
 ANSWER_MAX_BYTES = 1 << 20
 DEFAULT_MEMORY_BYTES = 4 << 30
+ENGINE_BUILD_FACTOR = 5.0
+"""An accelerator may take so many times the usual time: TensorRT builds an engine, which takes minutes."""
 
 
 class SelfTestRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the child reads: one JSON line.
 
-    `acceptance` is the `.npz` of the model's acceptance set, "" where there is none; `minimum` its
+    `variants` may name accelerators (`onnx-float32@cuda`), whose built engines are kept in
+    `engines_folder`. `acceptance` is the `.npz` of the model's acceptance set, "" where there is none; `minimum` its
     least score. `memory_bytes` bounds the child's address space, `timeout_s` its processor time.
     """
 
@@ -35,6 +41,12 @@ class SelfTestRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float = 120.0
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     threads: int = 1
+    engines_folder: str = ""
+
+    def of_one(self, variant: str) -> "SelfTestRequest":
+        """The request for one of its variants, with the time that its accelerator needs."""
+        factor = 1.0 if split_name(variant).accelerator == CPU else ENGINE_BUILD_FACTOR
+        return msgspec.structs.replace(self, variants=(variant,), timeout_s=factor * self.timeout_s)
 
 
 class VariantResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,8 +110,22 @@ async def run_self_test(request: SelfTestRequest, identity: ChildIdentity | None
     """
     results: list[VariantResult] = []
     for variant in request.variants:
-        results.extend(await _run_child(msgspec.structs.replace(request, variants=(variant,)), identity))
+        who = identity
+        if split_name(variant).accelerator != CPU:
+            who = identity.with_devices({"accelerator"}) if identity is not None else None
+            _make_engines_folder(request, who)
+        results.extend(await _run_child(request.of_one(variant), who))
     return judge(results)
+
+
+def _make_engines_folder(request: SelfTestRequest, identity: ChildIdentity | None) -> None:
+    """Owned by whoever builds engines in it; without it they are built at every start."""
+    if not request.engines_folder:
+        return
+    with contextlib.suppress(OSError):
+        Path(request.engines_folder).mkdir(parents=True, exist_ok=True)
+        if identity is not None:
+            os.chown(request.engines_folder, identity.uid, identity.gid)
 
 
 async def _run_child(request: SelfTestRequest, identity: ChildIdentity | None) -> tuple[VariantResult, ...]:

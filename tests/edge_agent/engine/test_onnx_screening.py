@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_agent.engine.accelerators import ON_CPU
 from edge_agent.engine.errors import ModelRefusedError
 from edge_agent.engine.onnx_screening import screen_model
 from edge_agent.engine.onnx_session import open_session
@@ -83,4 +84,4 @@ def test_any_bytes_are_screened_or_refused(data: st.DataObject) -> None:
 def test_a_broken_file_is_refused_by_the_session(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(body)
     with pytest.raises(ModelRefusedError, match=r"m\.onnx"):
-        open_session(tmp_path / "m.onnx", 1)
+        open_session(tmp_path / "m.onnx", ON_CPU)
