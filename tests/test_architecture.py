@@ -30,6 +30,8 @@ ENGINE_PLACES = (
     "edge_agent/serving",
     "edge_agent/sources",
     "edge_agent/sinks",
+    "edge_agent/frames/frame_source",  # the worker's end; process and keeper are the supervisor's
+    "edge_agent/frames/shelf",  # the capture process's
     "edge_agent/capture/field_samples",  # the worker's side; store and choice are the supervisor's too
     "edge_agent/capture/sample_encoding",
 )

@@ -28,6 +28,8 @@ class CsvOptions(Options, frozen=True):
 class CsvSource:
     """See the module."""
 
+    live_slots = 0
+
     def __init__(self, options: CsvOptions, spec: ModelSpec, data_folder: Path) -> None:
         self._options = options
         self._spec = spec

@@ -26,6 +26,8 @@ class FolderOptions(Options, frozen=True):
 class FolderSource:
     """See the module."""
 
+    live_slots = 0
+
     def __init__(self, options: FolderOptions, spec: ModelSpec, data_folder: Path) -> None:
         if len(spec.inputs) != 1 or spec.inputs[0].dtype != "uint8":
             raise SourceError("a folder of images needs a model with one uint8 input")

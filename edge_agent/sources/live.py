@@ -180,6 +180,7 @@ class ThreadedSource:
     """A source that captures on a thread. `policy` None: it ends when its capture ends, and fails when that fails."""
 
     def __init__(self, name: str, capture: Capture, policy: LivePolicy | None) -> None:
+        self.live_slots = 0 if policy is None else policy.slots
         self._name = name
         self._capture = capture
         self._policy = policy

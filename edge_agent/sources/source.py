@@ -46,7 +46,9 @@ Item = SourceSample | SourceDropped | SourceNotice
 
 
 class Source(Protocol):
-    """An opened source."""
+    """An opened source. `live_slots` samples may wait before the oldest makes room; 0: a file, which waits."""
+
+    live_slots: int
 
     def items(self) -> AsyncGenerator[Item, None]:
         """Samples at the source's own pace; ends where the source ends."""

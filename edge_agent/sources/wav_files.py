@@ -32,6 +32,8 @@ class WavOptions(Options, frozen=True):
 class WavSource:
     """See the module."""
 
+    live_slots = 0
+
     def __init__(self, options: WavOptions, spec: ModelSpec, data_folder: Path) -> None:
         self._options = options
         self._spec = spec

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 CHILD_MODULES: Mapping[str, str] = {
     "worker": "edge_agent.worker.main",
+    "capture": "edge_agent.frames.capture",
     "self-test": "edge_agent.worker.self_test",
+    "shadow": "edge_agent.worker.shadow",
 }
 """Children by name; each module has a `main()`. A frozen program runs them as `eyelet-agent child NAME`."""
 
