@@ -71,6 +71,7 @@ class Known(NamedTuple):
     slots: Mapping[str, SlotStatus]
     quarantine: int = 0
     fleet: FleetStatus | None = None
+    troubles: tuple[Finding, ...] = ()
 
 
 def build_status(known: Known) -> Status:
@@ -84,6 +85,7 @@ def find_all(known: Known) -> list[Finding]:
     found = [_device(known, reason) for reason in known.health.reasons]
     if not found:
         found = [Finding("Device", GOOD, "healthy")]
+    found += known.troubles
     for name, slot in known.slots.items():
         found += _slot(name, slot)
     if known.quarantine:
