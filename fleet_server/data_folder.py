@@ -39,6 +39,11 @@ class DataFolder:
         return self.root / "artifacts"
 
     @property
+    def samples(self) -> Path:
+        """Data of field samples by SHA-256."""
+        return self.root / "samples"
+
+    @property
     def keys(self) -> Path:
         """The server's own keys, mode 0600."""
         return self.root / "keys"

@@ -54,6 +54,12 @@ class TooLargeError(FleetError):
     http_code = 413
 
 
+class FullError(FleetError):
+    """There is no room left for this: a cap is reached, or the disk is full."""
+
+    http_code = 507
+
+
 class SetupError(FleetError):
     """The server can not start with these options or this data folder."""
 

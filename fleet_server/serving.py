@@ -28,6 +28,8 @@ from fleet_server.devices.desired import Director
 from fleet_server.errors import SetupError
 from fleet_server.housekeeping import run_housekeeping
 from fleet_server.link.fleet_link import FleetLink
+from fleet_server.samples.intake import DEFAULT_LIMITS, SampleLimits
+from fleet_server.samples.sample_files import SampleFiles
 from fleet_server.store import schema
 from fleet_server.store.artifacts import ArtifactStore
 from fleet_server.store.database import Database, get_fact, set_fact
@@ -53,6 +55,7 @@ class ServeSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     public_host: str = ""
+    sample_limits: SampleLimits = DEFAULT_LIMITS
 
     @property
     def loopback(self) -> bool:
@@ -156,6 +159,8 @@ def _build_floor(
     return Floor(
         database=database,
         artifacts=ArtifactStore(folder.artifacts),
+        samples=SampleFiles(folder.samples),
+        sample_limits=settings.sample_limits,
         credentials=credentials,
         keys=open_server_keys(folder.keys),
         fleet=fleet,
@@ -192,7 +197,7 @@ async def _run(
         tasks = [
             start(link.run(), name="fleet-link"),
             start(run_conductor(floor.database, director, floor.clock, begun), name="conductor"),
-            start(run_housekeeping(floor.database, floor.keys.online, floor.clock), name="housekeeping"),
+            start(run_housekeeping(floor), name="housekeeping"),
         ]
         await _first(link.connected.wait(), stop.wait(), *tasks, seconds=10)
         if not stop.is_set():

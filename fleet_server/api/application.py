@@ -13,10 +13,12 @@ from contract.errors import ContractError
 from fleet_server import VERSION
 from fleet_server.api.access import check_host
 from fleet_server.api.artifact_app import ARTIFACTS, TARGETS, ArtifactApp
+from fleet_server.api.command_routes import COMMAND_ROUTES
 from fleet_server.api.fleet_routes import FLEET_ROUTES
 from fleet_server.api.floor import Floor
 from fleet_server.api.guards import FLOOR, caller_of
 from fleet_server.api.refusals import answer_http, answer_known, answer_unforeseen
+from fleet_server.api.sample_routes import SAMPLE_ROUTES
 from fleet_server.api.trust_routes import TRUST_ROUTES
 from fleet_server.errors import FleetError
 from fleet_server.web.pages import WEB_ROUTES
@@ -44,7 +46,7 @@ def build_application(floor: Floor) -> Asgi:
 
 def _build_routes(floor: Floor) -> Litestar:
     return Litestar(
-        route_handlers=[TRUST_ROUTES, FLEET_ROUTES, WEB_ROUTES],
+        route_handlers=[TRUST_ROUTES, FLEET_ROUTES, COMMAND_ROUTES, SAMPLE_ROUTES, WEB_ROUTES],
         state=State({FLOOR: floor}),
         before_request=_admit,
         exception_handlers={

@@ -1,5 +1,6 @@
 """What the HTTP handlers work with, in one place."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
@@ -10,6 +11,8 @@ from fleet_server.conductor.moves import Conduct
 from fleet_server.devices.credentials import Credentials
 from fleet_server.devices.desired import Director
 from fleet_server.devices.enrolment import AttemptLimit
+from fleet_server.samples.intake import DEFAULT_LIMITS, SampleLimits
+from fleet_server.samples.sample_files import SampleFiles
 from fleet_server.store.artifacts import ArtifactStore
 from fleet_server.store.database import Database
 from fleet_server.times import Clock
@@ -17,6 +20,8 @@ from fleet_server.trust.server_keys import ServerKeyPair
 
 T = TypeVar("T")
 P = ParamSpec("P")
+UPLOADS_AT_ONCE = 4
+"""Bodies of samples in memory at a time."""
 DeviceChange = Callable[[str], Awaitable[None]]
 
 
@@ -30,6 +35,7 @@ class Floor:
 
     database: Database
     artifacts: ArtifactStore
+    samples: SampleFiles
     credentials: Credentials
     keys: ServerKeyPair
     fleet: str
@@ -39,10 +45,12 @@ class Floor:
     name: str = "eyelet fleet server"
     loopback: bool = True
     ca_sha256: str = ""
+    sample_limits: SampleLimits = DEFAULT_LIMITS
     admit: DeviceChange = _nothing
     expel: DeviceChange = _nothing
     enrolments: AttemptLimit = field(init=False)
     logins: AttemptLimit = field(init=False)
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     def __post_init__(self) -> None:
         """Attempts are counted by this server's clock."""

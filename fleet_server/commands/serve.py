@@ -24,16 +24,21 @@ import click
 @click.option("--tls-cert", type=click.Path(path_type=Path, dir_okay=False), help="Certificate chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="Its private key (PEM).")
 @click.option("--public-host", default="", help="Name by which devices reach this machine.")
+@click.option("--samples-mib", default=10_240, show_default=True, type=click.IntRange(0), help="Field samples kept in all, in MiB.")
+@click.option("--device-samples-mib", default=1024, show_default=True, type=click.IntRange(0), help="Field samples kept of one device.")
+@click.option("--samples-days", default=90, show_default=True, type=click.IntRange(1), help="Days that a field sample is kept.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def serve_command(data: Path, verbose: bool, **options: object) -> None:
+def serve_command(data: Path, samples_mib: int, device_samples_mib: int, samples_days: int, verbose: bool, **options: object) -> None:
     """Run the fleet server until SIGTERM or Ctrl-C."""
     from contract.errors import ContractError
     from fleet_server.broker.settings import BrokerError
     from fleet_server.errors import FleetError
+    from fleet_server.samples.intake import SampleLimits
     from fleet_server.serving import ServeSettings, serve
 
     set_up_logs(verbose=verbose)
-    settings = ServeSettings(data=data, **options)  # type: ignore[arg-type]
+    limits = SampleLimits(device_samples_mib << 20, samples_mib << 20, samples_days * 86400.0)
+    settings = ServeSettings(data=data, sample_limits=limits, **options)  # type: ignore[arg-type]
     try:
         _run(serve(settings, _tell))
     except (FleetError, BrokerError, ContractError) as error:

@@ -12,6 +12,7 @@ from contract.errors import InvalidNameError
 from contract.messages import Ack
 from contract.topics import RETAINED, Channel, build_topic, parse_topic, qos_of, server_filters
 from fleet_server.broker.settings import BrokerAddress
+from fleet_server.devices.commands import send_to_all
 from fleet_server.devices.desired import Director
 from fleet_server.link.ingest import Committed, take_in
 from fleet_server.link.outbox import Waiting, list_waiting, remove_sent
@@ -77,6 +78,7 @@ class FleetLink:
         for topic_filter in server_filters(self._director.fleet):
             await client.subscribe(topic_filter, qos=1)
         _LOG.info("The link to the broker %s is up", self._address.url)
+        await self._database.write_async(partial(send_to_all, now=self._clock()))
         self._outbox_changed.set()
         self.connected.set()
         works = {"link-receive": self._receive(client), "link-outbox": self._send_outbox(client), "link-acks": self._send_acks(client)}

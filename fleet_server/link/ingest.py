@@ -17,10 +17,10 @@ from contract.errors import ContractError, FormatError
 from contract.messages import Event, Health, Hello, PresenceMessage, Reported, Window
 from contract.states import Presence
 from contract.topics import Channel, Topic
-from fleet_server.audit import record
 from fleet_server.conductor.moves import Conduct
 from fleet_server.conductor.observations import note_reported, note_update, note_window
 from fleet_server.conductor.restored import rise_above
+from fleet_server.devices.commands import note_result, send_waiting
 from fleet_server.devices.desired import Director, find_envelope, queue_message
 from fleet_server.link.streams import commit_sequence, read_stream, skip_to, write_stream
 from fleet_server.store import schema
@@ -139,6 +139,7 @@ def _take_hello(intake: Intake, payload: bytes) -> Committed:
     upto = write_stream(connection, device, hello.stream, end)
     _answer_desired(intake, hello.desired_revision)
     _set_presence(intake, Presence.ONLINE, hello.session, hello.boot_id)
+    send_waiting(connection, intake.now, [device])
     if hello.agent_version:
         values = {"agent_version": hello.agent_version[:40]}
         connection.execute(update(schema.devices).where(schema.devices.c.device == device).values(values))
@@ -187,16 +188,13 @@ def _set_presence(intake: Intake, presence: Presence, session: int, boot_id: str
     intake.connection.execute(statement.on_conflict_do_update(index_elements=["device"], set_=values))
 
 
-def _take_command_result(intake: Intake, payload: bytes) -> None:
+def _take_command_result(intake: Intake, payload: bytes) -> Committed | None:
     result = decode(payload, CommandResult, "the command's result", MESSAGE_MAX_BYTES)
-    record(
-        intake.connection,
-        at=intake.now,
-        actor=f"device:{intake.device}",
-        action="command-result",
-        subject=result.command_id[:80],
-        ok=result.ok,
-    )
+    note_result(intake.connection, intake.device, result, intake.now)
+    if not result.stream:
+        return None  # of an agent that keeps no results
+    _check_stream(result.stream)
+    return _commit(intake, result.stream, result.sequence)
 
 
 class _Head(msgspec.Struct):
@@ -214,7 +212,7 @@ def _put_aside(intake: Intake, channel: Channel, payload: bytes, reason: str) ->
         "head": payload[:HEAD_BYTES],
     }
     intake.connection.execute(insert(schema.rejected).values(row))
-    if channel not in {Channel.EVENT, Channel.WINDOW} or len(payload) > MESSAGE_MAX_BYTES:
+    if channel not in {Channel.EVENT, Channel.WINDOW, Channel.COMMAND_RESULT} or len(payload) > MESSAGE_MAX_BYTES:
         return None
     try:
         head = msgspec.json.decode(payload, type=_Head)

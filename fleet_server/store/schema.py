@@ -320,3 +320,41 @@ audit = Table(
     Column("subject", String, nullable=False),
     Column("detail", Text, nullable=False),
 )
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("command_id", String, nullable=False, unique=True),
+    Column("device", String, ForeignKey("devices.device"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("sent_at", Float),
+    Column("ended_at", Float),
+    Column("text", Text, nullable=False, server_default=""),
+    Column("data", Text, nullable=False, server_default="{}"),
+    Index(None, "device", "state"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("device", String, ForeignKey("devices.device"), nullable=False),
+    Column("sha256", String, nullable=False, index=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("command_id", String, nullable=False, index=True),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("application", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("label", String, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("line", Text, nullable=False),
+    UniqueConstraint("device", "sha256"),
+)

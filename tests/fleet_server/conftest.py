@@ -14,6 +14,7 @@ from contract.signing import generate_key, public_key_to_dict
 from fleet_server.api.application import build_application
 from fleet_server.api.floor import Floor
 from fleet_server.devices.credentials import Credentials
+from fleet_server.samples.sample_files import SampleFiles
 from fleet_server.store.artifacts import ArtifactStore
 from fleet_server.store.database import Database
 from fleet_server.trust.server_keys import open_server_keys
@@ -77,6 +78,7 @@ def floor(tmp_path, database, clock):
     return Floor(
         database=database,
         artifacts=ArtifactStore(tmp_path / "artifacts"),
+        samples=SampleFiles(tmp_path / "samples"),
         credentials=Credentials(database),
         keys=open_server_keys(tmp_path / "keys"),
         fleet="main",

@@ -15,6 +15,7 @@ from desktop_app.release.server_client import ServerClient
 from fleet_server.api.application import build_application
 from fleet_server.api.floor import Floor
 from fleet_server.devices.credentials import Credentials
+from fleet_server.samples.sample_files import SampleFiles
 from fleet_server.store.artifacts import ArtifactStore
 from fleet_server.store.database import Database
 from fleet_server.times import system_clock
@@ -38,6 +39,7 @@ def server_in_process(data: Path) -> Iterator[ServerClient]:
         floor = Floor(
             database=database,
             artifacts=ArtifactStore(data / "artifacts"),
+            samples=SampleFiles(data / "samples"),
             credentials=Credentials(database),
             keys=open_server_keys(data / "keys"),
             fleet="demo",

@@ -1,14 +1,22 @@
+import contextlib
+import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
+from fleet_server.devices.commands import CommandQuery, list_commands
 from fleet_server.errors import SetupError
+from fleet_server.samples.listing import SampleQuery, list_samples
 from fleet_server.store import schema
 from fleet_server.store.database import Change, Database, get_fact, mark, set_fact
 from fleet_server.store.upgrade import upgrade
+from fleet_server.telemetry import list_events
+
+OLD_DATABASE = Path(__file__).parents[2] / "golden" / "fleet_database_1.sql"
 
 
 def test_the_migrations_give_the_tables_of_the_schema():
@@ -24,7 +32,7 @@ def test_a_database_of_a_newer_server_is_refused(tmp_path):
     path = tmp_path / "fleet.sqlite"
     with Database(path) as database:
         database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
-    with pytest.raises(SetupError, match=r"9999.*0001"):
+    with pytest.raises(SetupError, match=r"9999.*0002"):
         Database(path)
 
 
@@ -91,3 +99,14 @@ def test_a_listener_hears_of_a_change_after_its_commit_only(database):
 def test_every_commit_is_flushed_to_disk(database):
     assert database.write(lambda connection: connection.exec_driver_sql("PRAGMA synchronous").scalar()) == 2
     assert database.write(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path):
+    path = tmp_path / "fleet.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(OLD_DATABASE.read_text())
+    with Database(path) as database:
+        (event,) = database.read(lambda connection: list_events(connection, 0, "pi-01", 10)).events
+        assert event.text == "the agent started"
+        assert database.read(lambda connection: list_samples(connection, SampleQuery(), 0, 10)) == []
+        assert database.read(lambda connection: list_commands(connection, CommandQuery(), 10, 0.0)) == []
