@@ -4,7 +4,6 @@ Shapes may differ by axes of length 1 only (a batch axis, mostly); everything el
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import numpy as np
 

@@ -20,7 +20,7 @@ DATATYPES = {
     "bool": "BOOL",
     "string": "BYTES",
 }
-RAW_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES if name != "string"}
+RAW_DTYPES = {name: np.dtype(np.dtype(name).newbyteorder("<").str) for name in DATATYPES if name != "string"}
 """The types that go as raw bytes: all but text."""
 RAW_HERE = frozenset(name for name, dtype in RAW_DTYPES.items() if dtype == np.dtype(name))
 """Those whose raw bytes are what an array holds in the memory of this machine."""
