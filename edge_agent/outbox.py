@@ -1,4 +1,4 @@
-"""Events and windows that wait for the server, in a SQLite file that survives a kill and a power cut.
+"""Events, windows and results of commands that wait for the server, in a SQLite file that survives a kill and a power cut.
 
 A message gets its sequence number when it is first sent, not when it is made: so the numbers of one
 stream have no gaps, whatever was dropped to keep the file small. Only the server's own
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contract.codec import encode
+from contract.commands import CommandResult
 from contract.messages import Event, Window
 from contract.topics import Channel
 from edge_agent.outbox_file import PRIORITIES, Change, OutboxFile, Unsent, Waiting, is_disk_trouble
@@ -83,7 +84,7 @@ class Outbox:
         """How often something was written since the start."""
         return self._file.transactions
 
-    def put(self, message: Event | Window) -> None:
+    def put(self, message: Event | Window | CommandResult) -> None:
         """Keep a message until the server has it; its stream and sequence are set when it is sent.
 
         Where the disk is full or broken it is kept in memory, as long as there is room.
@@ -179,7 +180,9 @@ class Outbox:
         self._file.close()
 
 
-def _unsent(message: Event | Window) -> Unsent:
+def _unsent(message: Event | Window | CommandResult) -> Unsent:
+    if isinstance(message, CommandResult):
+        return Unsent(_LAST_URGENT, Channel.COMMAND_RESULT, encode(message))
     if isinstance(message, Window):
         return Unsent(PRIORITIES.index("window"), Channel.WINDOW, encode(message))
     kind = message.kind if message.kind in PRIORITIES else "agent"

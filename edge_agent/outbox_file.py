@@ -15,12 +15,17 @@ from typing import NamedTuple
 import msgspec
 
 from contract.codec import encode
+from contract.commands import CommandResult
 from contract.messages import Event, Window
 from contract.topics import Channel
 
 PRIORITIES = ("update", "agent", "window", "rule")
 """What is sent first and dropped last, to what is sent last and dropped first."""
-_KINDS: dict[str, type[Event] | type[Window]] = {Channel.EVENT.value: Event, Channel.WINDOW.value: Window}
+_KINDS: dict[str, type[Event] | type[Window] | type[CommandResult]] = {
+    Channel.EVENT.value: Event,
+    Channel.WINDOW.value: Window,
+    Channel.COMMAND_RESULT.value: CommandResult,
+}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS stream (id TEXT NOT NULL, next_sequence INTEGER NOT NULL, dropped INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS message (
