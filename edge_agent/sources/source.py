@@ -11,7 +11,22 @@ import numpy as np
 T = TypeVar("T")
 
 OWN_PARTS = frozenset(
-    {"captured", "config.json", "hooks", "identity", "inbox", "objects", "run", "secrets", "slots", "state", "trust", "tuf", "versions"}
+    {
+        "capture_wishes.json",
+        "captured",
+        "config.json",
+        "hooks",
+        "identity",
+        "inbox",
+        "objects",
+        "run",
+        "secrets",
+        "slots",
+        "state",
+        "trust",
+        "tuf",
+        "versions",
+    }
 )
 """Names in the agent's folder that no path of a document may lead into."""
 
