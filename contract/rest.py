@@ -12,6 +12,8 @@ Operators send `Authorization: Bearer <token>`; devices send HTTP Basic with the
 | GET /v1/tuf/metadata/<file> | device, operator | → bytes |
 | GET /v1/tuf/targets/<path> | device, operator | → bytes (a path as TUF asks for it, digest prefix in the name) |
 | PUT, HEAD, GET /v1/artifacts/<sha256> | operator writes, both read | bytes; Range |
+| GET /v1/artifacts/<sha256>/blocks, …/patches | device, operator | → BlockList, PatchList (hints that nobody signs) |
+| GET /v1/artifacts/<sha256>/patches/<sha256> | device, operator | → bytes; Range |
 | GET /v1/devices, /v1/devices/<id>; POST /v1/devices/<id>/revoke | operator | → DeviceView |
 | GET /v1/models, /v1/models/<model>; PUT /v1/models/<model>/aliases/<alias> | operator | AliasRequest → ModelView |
 | POST, GET /v1/rollouts; GET /v1/rollouts/<id> | operator | RolloutSpec → RolloutView |

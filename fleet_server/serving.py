@@ -23,6 +23,7 @@ from fleet_server.broker.settings import EMBEDDED, MOSQUITTO, Broker, BrokerSett
 from fleet_server.conductor.loop import Start, run_conductor
 from fleet_server.conductor.restored import STARTED_AT, list_online, list_running
 from fleet_server.data_folder import DataFolder
+from fleet_server.deltas.loop import run_patch_making
 from fleet_server.devices.credentials import Credentials, open_operator_token
 from fleet_server.devices.desired import Director
 from fleet_server.errors import SetupError
@@ -198,6 +199,7 @@ async def _run(
             start(link.run(), name="fleet-link"),
             start(run_conductor(floor.database, director, floor.clock, begun), name="conductor"),
             start(run_housekeeping(floor), name="housekeeping"),
+            start(run_patch_making(floor.database, floor.artifacts), name="patch-making"),
         ]
         await _first(link.connected.wait(), stop.wait(), *tasks, seconds=10)
         if not stop.is_set():

@@ -1,5 +1,10 @@
-"""Artifacts over HTTP as a small ASGI application of its own: GET and HEAD with Range and If-Range, PUT as a stream."""
+"""Artifacts over HTTP as a small ASGI application of its own: GET and HEAD with Range and If-Range, PUT as a stream.
 
+`/v1/artifacts/<sha256>/blocks` lists the digests of an artifact's blocks, `…/patches` its patches,
+`…/patches/<sha256>` is one of them.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from fleet_server.api.access import check_host, identify, require_operator
 from fleet_server.api.floor import Floor
 from fleet_server.api.ranges import UnsatisfiableRangeError, byte_range
 from fleet_server.api.refusals import error_body
+from fleet_server.deltas.derived import DerivedFiles
 from fleet_server.errors import FleetError, NotFoundError, RefusedError, TooLargeError
 from fleet_server.store import schema
 from fleet_server.store.artifacts import ARTIFACT_MAX_BYTES
@@ -30,6 +36,7 @@ class ArtifactApp:
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
+        self._derived = DerivedFiles(floor.artifacts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -48,24 +55,42 @@ class ArtifactApp:
             require_operator(caller)
             await self._store(path.removeprefix(ARTIFACTS), headers, receive, send)
         elif method in {"GET", "HEAD"}:
-            sha256 = await self._find(path)
-            await self._send_file(sha256, headers, method, send)
+            await self._send_what(path, headers, method, send)
         else:
             await _send_whole(send, 405, b'{"error":"this method is not possible here"}', {"allow": "GET, HEAD, PUT"}, method)
 
-    async def _find(self, path: str) -> str:
-        if path.startswith(ARTIFACTS):
-            return path.removeprefix(ARTIFACTS)
-        sha256 = await self._floor.read(find_target, path.removeprefix(TARGETS))
-        if sha256 is None:
-            raise NotFoundError("no role in force lists this target")
-        return sha256
+    async def _send_what(self, path: str, headers: Mapping[str, str], method: str, send: Send) -> None:
+        if not path.startswith(ARTIFACTS):
+            sha256 = await self._floor.read(find_target, path.removeprefix(TARGETS))
+            if sha256 is None:
+                raise NotFoundError("no role in force lists this target")
+            await self._send_artifact(sha256, headers, method, send)
+            return
+        sha256, _, part = path.removeprefix(ARTIFACTS).partition("/")
+        if not part:
+            await self._send_artifact(sha256, headers, method, send)
+        elif part in {"blocks", "patches"}:
+            make = self._derived.blocks_of if part == "blocks" else self._derived.patches_of
+            body = await asyncio.to_thread(make, sha256)
+            await _send_whole(send, 200, body, {"content-type": "application/json"}, method)
+        else:
+            await self._send_patch(sha256, part.removeprefix("patches/"), headers, method, send)
 
-    async def _send_file(self, sha256: str, headers: Mapping[str, str], method: str, send: Send) -> None:
+    async def _send_artifact(self, sha256: str, headers: Mapping[str, str], method: str, send: Send) -> None:
         path = self._floor.artifacts.path_of(sha256)
-        size = self._floor.artifacts.size_of(sha256)
-        if size is None:
+        if not path.is_file():
             raise NotFoundError(f"the artifact {sha256[:16]}… is not here")
+        await self._send_file((path, sha256), headers, method, send)
+
+    async def _send_patch(self, target: str, sha256: str, headers: Mapping[str, str], method: str, send: Send) -> None:
+        path = self._derived.find_patch(target, sha256)
+        if path is None:
+            raise NotFoundError("this patch is not here", "Fetch the whole artifact.")
+        await self._send_file((path, sha256), headers, method, send)
+
+    async def _send_file(self, found: tuple[Path, str], headers: Mapping[str, str], method: str, send: Send) -> None:
+        path, sha256 = found
+        size = path.stat().st_size
         etag = f'"{sha256}"'
         common = {"etag": etag, "accept-ranges": "bytes", "content-type": "application/octet-stream", "cache-control": "private, immutable"}
         if headers.get("if-none-match") == etag:

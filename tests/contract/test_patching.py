@@ -1,5 +1,6 @@
 """Patches round trip whatever the files are, and whatever comes as a patch never makes more than was promised."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -46,10 +47,8 @@ def test_any_two_files_round_trip(tmp_path: Path, base: bytes, target: bytes, ki
 @in_a_folder
 @given(patch=st.binary(max_size=300), kind=st.sampled_from(KINDS), size=st.integers(0, 1000))
 def test_any_bytes_as_a_patch_are_refused_or_make_the_promised_length(tmp_path: Path, patch: bytes, kind: PatchKind, size: int) -> None:
-    try:
+    with contextlib.suppress(ContractError):
         assert len(apply(tmp_path, kind, b"base" * 100, patch, size)) == size
-    except ContractError:
-        pass
 
 
 @in_a_folder
@@ -58,10 +57,8 @@ def test_a_damaged_patch_is_refused_or_makes_the_promised_length(tmp_path: Path,
     base, target = weights(1, 3000), tuned(weights(1, 3000), 2)
     patch = bytearray(make_patch(kind, base, target))
     patch[place % len(patch)] ^= value
-    try:
+    with contextlib.suppress(ContractError):
         assert len(apply(tmp_path, kind, base, bytes(patch), len(target))) == len(target)
-    except ContractError:
-        pass
 
 
 @given(first=st.binary(max_size=500), seed=st.integers(0, 1000))
