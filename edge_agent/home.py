@@ -11,6 +11,8 @@
 | `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
 | `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite` |
 | `inbox/` | lone packages that wait to be installed |
+| `data/`, `captured/` | what applications write: the files of their sinks, field samples |
+| `secrets/`, `hooks/`, `config.json` | the owner's: passwords of applications, functions, settings |
 | `run/` | `lock`, `endpoint.json`, `status.json`, sockets: nothing that outlives the process |
 """
 
@@ -84,6 +86,21 @@ class Home(NamedTuple):
         return self.folder / "inbox"
 
     @property
+    def data(self) -> Path:
+        """What applications write."""
+        return self.folder / "data"
+
+    @property
+    def captured(self) -> Path:
+        """Field samples per slot."""
+        return self.folder / "captured"
+
+    @property
+    def of_owner(self) -> tuple[Path, Path, Path]:
+        """What the device's owner makes, and the agent only reads: passwords of applications, functions, settings."""
+        return self.folder / "secrets", self.folder / "hooks", self.folder / "config.json"
+
+    @property
     def run(self) -> Path:
         """What belongs to the running process."""
         return self.folder / "run"
@@ -122,9 +139,9 @@ def make_home(folder: Path) -> Home:
     """
     home = Home(folder.expanduser().absolute())
     try:
-        for part in (home.folder, home.objects, home.versions, home.slots, home.state, home.trust, home.inbox, home.run):
+        for part in (home.folder, home.objects, home.versions, home.slots, home.trust, home.inbox, home.run):
             part.mkdir(parents=True, exist_ok=True)
-        for private in (home.identity, home.tuf):
+        for private in (home.identity, home.state, home.tuf):
             private.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise HomeError(f"the agent's folder {home.folder} can not be made: {error}. Choose another with --home") from error

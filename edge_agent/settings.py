@@ -8,6 +8,7 @@ import msgspec
 
 from contract.errors import ContractError
 from contract.files import read_bounded
+from contract.maintenance import WindowTexts, check_windows
 
 CONFIG_FILE = "config.json"
 CONFIG_MAX_BYTES = 256 * 1024
@@ -48,12 +49,32 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     capture_per_hour: Annotated[int, msgspec.Meta(ge=0, le=36000, description="samples kept within an hour; flash wears out")] = 120
     redaction_hook: Annotated[str, msgspec.Meta(max_length=200, description="module:function that sees a sample before it is kept")] = ""
     callbacks: Annotated[dict[str, str], msgspec.Meta(max_length=64, description="name: module:function, for the sink callback")] = {}
+    worker_user: Annotated[
+        str,
+        msgspec.Meta(max_length=32, description="user of workers and self-tests; empty: eyelet-worker if it can be, else the agent's"),
+    ] = ""
     disk_reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes an update must leave free")] = 64 << 20
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600, description="MQTT keep-alive in seconds")] = 30
     download_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give a download up after so long without a byte")] = 3600.0
     repository_patience_s: Annotated[float, msgspec.Meta(gt=0, description="give an update up when the repository is away so long")] = (
         3600.0
     )
+    download_windows: Annotated[
+        WindowTexts, msgspec.Meta(description="when updates may be downloaded; overrules the operator's windows")
+    ] = ()
+    activation_windows: Annotated[
+        WindowTexts, msgspec.Meta(description="when a version may be activated; overrules the operator's windows")
+    ] = ()
+    update_max_temperature_c: Annotated[
+        float, msgspec.Meta(ge=0, le=150, description="updates wait while it is hotter; 0: 80, or 10 below the critical point")
+    ] = 0.0
+    update_heat_patience_s: Annotated[float, msgspec.Meta(ge=0, le=86400, description="fail an update when it is too hot for so long")] = (
+        3600.0
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a window that is none."""
+        check_windows((*self.download_windows, *self.activation_windows))
 
 
 def load_settings(folder: Path) -> Settings:

@@ -7,12 +7,13 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from contract.codec import utc_now
 from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
 from contract.states import FINAL_UPDATE_STATES
 from edge_agent import systemd
-from edge_agent.findings import WRONG, Finding
+from edge_agent.findings import NOTE, WRONG, Finding
 from edge_agent.fleet_desk import FleetDesk
 from edge_agent.fleet_membership import LOOK_AGAIN_S, Membership
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
@@ -30,9 +31,12 @@ from edge_agent.status import STATUS_EVERY_S, Known, StatusWriter
 from edge_agent.update.journal import Journal, JournalState
 from edge_agent.update.records import Update, Wish
 from edge_agent.update.slots import SlotStore
-from edge_agent.update.tools import Tools
+from edge_agent.update.tools import Machinery, Tools
+from edge_agent.update.work_time import Turn
 from edge_agent.watchdog import Watchdog
 from edge_agent.worker.messages import Access, RuleFired
+from edge_agent.worker.self_testing import run_self_test
+from edge_agent.worker_folders import settle_identity
 
 STOP_S = 2.5
 INBOX_EVERY_S = 1.0
@@ -60,7 +64,7 @@ class Supervisor:
         """Serve until SIGTERM, SIGINT or `stop`, or until `until` holds.
 
         Raises:
-            HomeError, ListenError: it can not begin, with what to do.
+            HomeError, ListenError, IdentityError: it can not begin, with what to do.
         """
         access = prepare_access(self._settings, self._home.folder)
         self._lock.take()
@@ -75,9 +79,11 @@ class Supervisor:
         home, settings = self._home, self._settings
         self._store, self._journal, self._memory = SlotStore(home), Journal(home.journal), Memory(home.state / "memory.json")
         self._membership = membership = Membership(home, settings)
-        tools = Tools(home, self._store, self._memory, settings, asyncio.Lock(), membership.repository, membership.http)
+        identity, self._no_worker_user = settle_identity(home, settings.worker_user)
+        machinery = Machinery(run_self_test=partial(run_self_test, identity=identity))
+        tools = Tools(home, self._store, self._memory, settings, Turn(), membership.repository, membership.http, machinery)
         self._slots = RunningSlots(tools, self._journal, self, self._begin)
-        self._slots.access = access
+        self._slots.access, self._slots.identity = access, identity
         record = membership.identity.record if membership.identity is not None else None
         self._device = record.device if record is not None else ""
         self._hardware_class = record.hardware_class if record is not None else settings.hardware_class or hardware_class()
@@ -254,6 +260,9 @@ class Supervisor:
         if self._slots.endpoint_trouble:
             text = f"run/endpoint.json can not be written: {self._slots.endpoint_trouble}; the endpoint answers all the same"
             found.append(Finding("Disk", WRONG, text, "Free some space on the disk, or replace it"))
+        if self._no_worker_user:
+            text = f"models run as the agent's own user and could read its keys: {self._no_worker_user}"
+            found.append(Finding("Worker", NOTE, text, "See `Security of the device` in the operator's guide"))
         if self._membership.trouble:
             found.append(Finding("Enrolment", WRONG, self._membership.trouble, "What is installed serves; nothing new comes meanwhile"))
         return found

@@ -22,6 +22,7 @@ from edge_agent.slot_runner import describe, report_of
 from edge_agent.supervisor import Supervisor
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.records import Update
+from edge_agent.worker_folders import IdentityError
 
 
 @click.command()
@@ -36,7 +37,7 @@ def install(package: Path, home_folder: Path, force: bool, as_json: bool) -> Non
     self-test and probation as a version from a fleet. Where the agent runs, it takes the package
     over within a second.
     """
-    with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError):
+    with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError, IdentityError):
         home = make_home(home_folder)
         if (home.identity / ENROLMENT_FILE).exists():
             raise click.ClickException("this device belongs to a fleet, which alone decides what it runs; use a rollout")

@@ -7,12 +7,11 @@ import click
 import msgspec
 
 from edge_agent.commands.options import errors_in_words, home_option, log_to_stderr
-from edge_agent.enrolment import EnrolmentError
-from edge_agent.fleet_link import LinkError
 from edge_agent.home import Home, HomeError, make_home
 from edge_agent.listening import ListenError
 from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.supervisor import Supervisor
+from edge_agent.worker_folders import IdentityError
 
 
 @click.command()
@@ -25,7 +24,7 @@ def run(home_folder: Path, http_port: int | None, verbose: bool) -> None:
     Where it answers stands in run/endpoint.json of the agent's folder.
     """
     log_to_stderr(verbose=verbose)
-    with errors_in_words(HomeError, SettingsError, EnrolmentError, ListenError, LinkError):
+    with errors_in_words(HomeError, SettingsError, ListenError, IdentityError):
         home = make_home(home_folder)
         settings = load_settings(home.folder)
         if http_port is not None:

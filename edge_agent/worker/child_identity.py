@@ -31,12 +31,13 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _CAPABILITY_VERSION = 0x20080522
 
 
-class IdentityError(Exception):
-    """The user that `worker_user` names can not be had."""
-
-
 class ChildIdentity(NamedTuple):
-    """Another user than the supervisor's, without any group but its own and those in `groups`."""
+    """Another user than the supervisor's, without any group but its own and those in `groups`.
+
+    The supervisor settles it once at its start (`edge_agent.worker_folders.settle_identity`) and hands it on in
+    `KeeperSettings.identity`. A child that opens a device is started with `identity.with_devices({"camera", …})`.
+    Whoever starts a child passes `**spawn_options(identity)`; the child calls `confine()` first thing in its `main`.
+    """
 
     user: str
     uid: int
@@ -49,27 +50,12 @@ class ChildIdentity(NamedTuple):
         return self._replace(groups=tuple(sorted(gid for name in names if (gid := _group_id(name)) is not None)))
 
 
-def identity_for(worker_user: str = "") -> ChildIdentity | None:
-    """Who workers, self-tests and capture processes shall be; None: who the supervisor is.
+def examine_identity(worker_user: str = "", *places: Path) -> tuple[ChildIdentity | None, str]:
+    """Who workers, self-tests and capture processes can be; None: who the supervisor is.
 
-    The supervisor asks once at its start and hands the answer on (`KeeperSettings.identity`). A child that
-    opens a device is given `identity.with_devices({"camera", …})`. Pass `spawn_options(identity)` to
-    `asyncio.create_subprocess_exec`, and call `confine()` first thing in the child's `main`.
-
-    Args:
-        worker_user: The setting. Empty: `eyelet-worker` where it exists and can be used, else the supervisor's own user.
-
-    Raises:
-        IdentityError: the setting names a user that can not be used; what to do about it.
+    `worker_user` is the setting, empty for `eyelet-worker`; `places` are folders that the user must be able to
+    enter. The second part says, for people, why another user can not be had; it is empty where none is wanted.
     """
-    identity, trouble = examine_identity(worker_user)
-    if worker_user and trouble:
-        raise IdentityError(f"worker_user {worker_user!r} can not be used: {trouble}")
-    return identity
-
-
-def examine_identity(worker_user: str = "") -> tuple[ChildIdentity | None, str]:
-    """As `identity_for`; where it is None because another user can not be had, the second part says why, for people."""
     if os.name != "posix":
         return None, "this system has no such users"
     import pwd
@@ -82,19 +68,18 @@ def examine_identity(worker_user: str = "") -> tuple[ChildIdentity | None, str]:
     if entry.pw_uid == os.geteuid():
         return None, ""
     identity = ChildIdentity(name, entry.pw_uid, entry.pw_gid)
-    trouble = _trouble_with(identity)
+    trouble = _trouble_with(identity, places)
     return (None if trouble else identity), trouble
 
 
-def _trouble_with(identity: ChildIdentity) -> str:
+def _trouble_with(identity: ChildIdentity, places: Iterable[Path]) -> str:
     name = identity.user
     if identity.uid == 0:
         return "a worker must not be root where the agent is not"
     if not may_switch():
         return f"this process may not become {name}: it needs root, or the capabilities CAP_SETUID, CAP_SETGID and CAP_KILL"
-    if (closed := _first_closed(identity)) is not None:
-        return f"{name} can not enter {closed}, where Python or the agent lies; install the agent where every user may read it"
-    return ""
+    closed = next((part for place in (*_made_of(), *places) if (part := _first_closed(identity, place)) is not None), None)
+    return f"{name} can not enter {closed}; the agent, its Python and its folder must lie where every user may enter" if closed else ""
 
 
 def spawn_options(identity: ChildIdentity | None) -> dict[str, Any]:
@@ -149,21 +134,15 @@ def _group_id(name: str) -> int | None:
         return None
 
 
-def _first_closed(identity: ChildIdentity) -> Path | None:
-    """The first of the places that a child is made of that the user can not enter, by the permissions' bits."""
-    here = Path(__file__).resolve().parent
-    places = (
-        Path(sys.executable),
-        Path(sys.executable).resolve(),
-        here,
-        Path(sysconfig.get_path("stdlib")),
-        Path(sysconfig.get_path("purelib")),
-    )
-    for place in places:
-        for part in (*reversed(place.parents), place):
-            if not _may_enter(identity, part):
-                return part
-    return None
+def _made_of() -> tuple[Path, ...]:
+    """The places that a child's program comes from."""
+    here, program = Path(__file__).resolve().parent, Path(sys.executable)
+    return here, program, program.resolve(), Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib"))
+
+
+def _first_closed(identity: ChildIdentity, place: Path) -> Path | None:
+    """The first part of a path that the user can not enter or run, by the permissions' bits."""
+    return next((part for part in (*reversed(place.parents), place) if not _may_enter(identity, part)), None)
 
 
 def _may_enter(identity: ChildIdentity, path: Path) -> bool:

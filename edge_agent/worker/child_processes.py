@@ -1,6 +1,6 @@
 """How the agent starts its own children: the command, the environment, and what ties a child to its parent.
 
-The user under which a child runs is decided in `edge_agent.worker.child_identity`: `identity_for`, `spawn_options`, `confine`.
+The user under which a child runs is decided in `edge_agent.worker.child_identity` (`ChildIdentity`, `spawn_options`, `confine`).
 """
 
 import ctypes
