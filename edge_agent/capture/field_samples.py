@@ -15,9 +15,10 @@ import msgspec
 
 from contract.application import Application
 from contract.samples import FieldSample
-from edge_agent.capture.choice import HourlyLimit, reason_to_keep
+from edge_agent.capture.choice import HourlyLimit, draw, reason_to_keep
 from edge_agent.capture.sample_encoding import encode_sample
 from edge_agent.capture.store import FieldSampleStore
+from edge_agent.capture.wish import ASKED, WishWatch
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings
 from edge_agent.sinks.sink import Record
@@ -50,6 +51,7 @@ class FieldSamples:
         self._limit = HourlyLimit(per_hour)
         self._redact = redact
         self._said = ""
+        self.wish: WishWatch | None = None
         self._waiting: queue.Queue[_Chosen | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._run, name="field-samples", daemon=True)
         self._thread.start()
@@ -58,13 +60,23 @@ class FieldSamples:
         """Keep the sample of a record if the policy says so; costs microseconds, never blocks. Returns whether it was chosen."""
         application = self._application
         key = f"{application.name}:{application.version}:{record.source}"
-        reason = reason_to_keep(application.capture, record.score, key)
-        if not reason or self._waiting.full() or not self._limit.allows(now_s):
+        reason = reason_to_keep(application.capture, record.score, key) or self._reason_to_wish(key, now_s)
+        if not reason:
             return False
         fields = {name: getattr(record, name) for name in ("at", "model", "version", "variant", "source", "label", "score", "scores")}
         line = FieldSample(
             FieldSample.SCHEMA_VERSION, application=application.name, application_version=application.version, reason=reason, **fields
         )
+        return self.keep(sample, line, now_s)
+
+    def _reason_to_wish(self, key: str, now_s: float) -> str:
+        share = self.wish.share(now_s) if self.wish is not None else 0.0
+        return ASKED if share > 0 and draw(self._application.capture.seed, key) < share else ""
+
+    def keep(self, sample: Sample, line: FieldSample, now_s: float) -> bool:
+        """Keep a chosen sample if the pace allows it and the writer has room; never blocks."""
+        if self._waiting.full() or not self._limit.allows(now_s):
+            return False
         try:
             self._waiting.put_nowait(_Chosen(sample, line))
         except queue.Full:
@@ -107,10 +119,19 @@ class FieldSamples:
 
 
 def open_field_samples(application: Application, settings: Settings, data_folder: Path, slot: str) -> FieldSamples | None:
-    """What an application keeps here; None where it wants nothing, or where the device does not allow it."""
+    """What an application keeps here by itself, and the operator's wish adds; None where the device allows none, or nothing is wanted."""
     policy = application.capture
-    if policy.below_score <= 0 and policy.random_share <= 0:
+    if policy.below_score <= 0 and policy.random_share <= 0 and not settings.capture_samples:
         return None
+    samples = open_keeper(application, settings, data_folder, slot)
+    if samples is not None:
+        samples.wish = WishWatch(data_folder, slot)
+    return samples
+
+
+def open_keeper(application: Application, settings: Settings, data_folder: Path, slot: str) -> FieldSamples | None:
+    """What keeps samples that were chosen; None where the device does not allow it."""
+    policy = application.capture
     max_bytes = min(policy.max_bytes or settings.capture_max_bytes, settings.capture_max_bytes)
     if not settings.capture_samples:
         log.info("%s wants to keep samples; this device does not allow it (capture_samples in config.json)", application.name)

@@ -46,8 +46,8 @@ def test_low_scores_are_kept_without_loss(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(first.path)), FRAME["frame"])
 
 
-@pytest.mark.parametrize(("settings", "policy"), [(Settings(), {"random_share": 1.0}), (ALLOWED, {})])
-def test_both_locks_must_be_open(tmp_path: Path, settings: Settings, policy: dict) -> None:
+@pytest.mark.parametrize(("settings", "policy"), [(Settings(), {"random_share": 1.0}), (Settings(), {})])
+def test_a_device_that_does_not_allow_it_keeps_nothing(tmp_path: Path, settings: Settings, policy: dict) -> None:
     assert open_field_samples(application(**policy), settings, tmp_path, "main") is None
     assert not (tmp_path / "captured").exists()
 
