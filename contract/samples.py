@@ -38,6 +38,8 @@ class FieldSample(msgspec.Struct, frozen=True):
     file: str = ""
     sha256: str = ""
     size_bytes: int = 0
+    candidate_version: int = 0  # in the shadow of `version` it gave another label
+    candidate_label: str = ""
 
 
 class SentSample(NamedTuple):

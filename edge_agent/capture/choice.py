@@ -5,7 +5,7 @@ from collections import deque
 
 from contract.application import CapturePolicy
 
-LOW_SCORE, RANDOM = "low score", "random"
+LOW_SCORE, RANDOM, DISAGREEMENT = "low score", "random", "disagreement"
 HOUR_S = 3600.0
 
 

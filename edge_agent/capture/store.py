@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 class FieldSampleStore:
-    """One folder, written by one process at a time; two that overlap never take the same number."""
+    """One folder; processes that overlap never take the same number, and each counts what the others keep."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         """Make the folder, count what lies there and delete what is not whole; raises OSError."""
@@ -61,6 +61,7 @@ class FieldSampleStore:
         Raises:
             OSError: the disk is full or the folder is gone.
         """
+        self._look_again()
         number = self._write_data(data, suffix, room_for=len(data) + LINE_MAX_BYTES // 16)
         if number is None:
             return None
@@ -76,6 +77,17 @@ class FieldSampleStore:
         self.size_bytes += self._sizes[number]
         self._make_room(0)
         return number
+
+    def _look_again(self) -> None:
+        """See what another process added or deleted: a candidate in the shadow keeps samples beside the version that serves."""
+        found: dict[int, int] = {}
+        whole = set()
+        for number, suffix in _numbered(self._folder):
+            found[number] = found.get(number, 0) + max(0, _size(self._folder / f"{number}.{suffix}"))
+            if suffix == _LINE_SUFFIX:
+                whole.add(number)
+        self._sizes = {number: self._sizes.get(number, found[number]) for number in sorted(whole)}
+        self.size_bytes = sum(self._sizes.values())
 
     def _write_data(self, data: bytes, suffix: str, room_for: int) -> int | None:
         if room_for > self._max_bytes:

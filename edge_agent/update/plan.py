@@ -9,6 +9,7 @@ from contract.codec import decode
 from contract.errors import ContractError
 from contract.manifest import FileEntry, Manifest
 from contract.package import read_manifest
+from contract.pairs import PairedResult
 from contract.states import FailureReason
 from contract.trust import ModelPolicy
 from edge_agent.hardware import version_tuple
@@ -16,12 +17,13 @@ from edge_agent.update.records import Wish
 
 
 class StepFailedError(Exception):
-    """The work of a state failed, with the reason that will be reported."""
+    """The work of a state failed, with the reason that will be reported, and the pairs where it had any."""
 
-    def __init__(self, reason: FailureReason, detail: str) -> None:
+    def __init__(self, reason: FailureReason, detail: str, paired: PairedResult | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.paired = paired
 
 
 class Documents(NamedTuple):

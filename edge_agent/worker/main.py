@@ -11,9 +11,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Worker:
         self._door = open_inherited_door()
         self._listeners: Listeners | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
+        self.ended = asyncio.Event()
 
     def send(self, message: FromWorker) -> None:
         """One line to the supervisor; never blocks."""
@@ -104,7 +104,7 @@ class Worker:
             application = ApplicationLoop(request.application, self._inference, manifest, self._opened.variant, request.slot)
             self._start(application.run(Path(request.data_folder), self.send), "application")
         self._start(self._read_control(lines), "control")
-        await self._ended.wait()
+        await self.ended.wait()
         await self._close()
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -117,7 +117,7 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("the task %s failed", task.get_name(), exc_info=error)
             self.send(Failed(FailureReason.INTERNAL, f"{task.get_name()}: {error}"))
-            self._ended.set()
+            self.ended.set()
 
     async def _turn_windows(self) -> None:
         while True:
@@ -132,7 +132,7 @@ class Worker:
     async def _read_control(self, lines: asyncio.StreamReader) -> None:
         while line := await lines.readline():
             await self._obey(decode_to_worker(line))
-        self._ended.set()  # the supervisor is gone
+        self.ended.set()  # the supervisor is gone
 
     async def _obey(self, message: ToWorker) -> None:
         if isinstance(message, Ping):
@@ -145,7 +145,7 @@ class Worker:
         elif isinstance(message, Drain):
             self._start(self._drain(), "drain")
         elif isinstance(message, Stop):
-            self._ended.set()
+            self.ended.set()
         elif isinstance(message, (BeginPairing, EndPairing)):
             await obey_pairing(message, self._door, self._inference)
 
@@ -168,7 +168,7 @@ class Worker:
             await self._listeners.drain(self._request.drain_s)
         self._close_window()
         self.send(Drained())
-        self._ended.set()
+        self.ended.set()
 
     async def _close(self) -> None:
         for task in list(self._tasks):
@@ -191,7 +191,16 @@ def _failure(error: Exception) -> Failed:
     return Failed(FailureReason.INTERNAL, f"{type(error).__name__}: {error}")
 
 
-async def _run(channel_descriptor: int, begun_s: float) -> int:
+class Child(Protocol):
+    """What this process is for the supervisor."""
+
+    ended: asyncio.Event
+
+    async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
+        """Work until told to end, or until the supervisor is gone."""
+
+
+async def _run(channel_descriptor: int, begun_s: float, make: Callable[[WorkerRequest, OpenedModel, asyncio.WriteTransport], Child]) -> int:
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader(limit=LINE_MAX_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -204,20 +213,20 @@ async def _run(channel_descriptor: int, begun_s: float) -> int:
         opened = open_model(request)
         if (page := open_inherited()) is not None:
             page.watch(opened.engine)
-        worker = Worker(request, opened, channel)
+        worker = make(request, opened, channel)
     except (ContractError, EngineError, OSError, KeyError) as error:
         channel.write(encode_line(_failure(error)))
         channel.close()
         await asyncio.sleep(0)
         return 1
     with contextlib.suppress(NotImplementedError):
-        loop.add_signal_handler(signal.SIGTERM, worker._ended.set)  # noqa: SLF001  (this module's own class)
+        loop.add_signal_handler(signal.SIGTERM, worker.ended.set)
     await worker.serve(lines, begun_s)
     return 0
 
 
-def main() -> None:
-    """Entry point of the child."""
+def main(make: Callable[[WorkerRequest, OpenedModel, asyncio.WriteTransport], Child] = Worker) -> None:
+    """Entry point of the child; `make` says what it does with the opened model."""
     begun_s = time.monotonic()
     end_with_parent()
     confine()
@@ -225,7 +234,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
     with contextlib.suppress(msgspec.DecodeError):
-        sys.exit(asyncio.run(_run(channel, begun_s)))
+        sys.exit(asyncio.run(_run(channel, begun_s, make)))
 
 
 if __name__ == "__main__":

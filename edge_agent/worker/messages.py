@@ -28,11 +28,19 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     tls_key: str = ""
 
 
+class Served(msgspec.Struct, frozen=True):
+    """The version in whose shadow a candidate runs."""
+
+    version: int
+    variant: str
+
+
 class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first line: everything a worker needs.
 
     `package_folder` holds the installed version `digest`; the worker checks it once more.
-    `sockets` are inherited descriptors of listening sockets. Relative paths in the application are
+    `sockets` are inherited descriptors of listening sockets, `frames` that of the doorbell of a capture
+    process (-1: the worker opens its application's source itself). Relative paths in the application are
     taken from `data_folder`. `window_s` is the length of a window, `drain_s` how long requests
     under way may take after `drain`, `deadline_s` how long an HTTP request may wait for its answer. `variant` may
     name an accelerator (`onnx-float32@cuda`), whose built engines lie in `engines_folder`.
@@ -49,6 +57,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     engines_folder: str = ""
     application: Application | None = None
     sockets: tuple[int, ...] = ()
+    frames: int = -1
     data_folder: str = "."
     window_s: float = 60.0
     drain_s: float = 2.0
@@ -56,6 +65,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     queue_length: int = 32
     deadline_s: float = 30.0
     access: Access = Access()
+    in_shadow_of: Served | None = None
 
 
 # to the worker
@@ -174,6 +184,7 @@ class Paired(Message, frozen=True):
     current_latency_us: Histogram
     candidate_latency_us: Histogram
     score_difference: Histogram
+    last_error: str = ""
 
 
 class Drained(Message, frozen=True):
