@@ -4,6 +4,7 @@ import msgspec
 
 from contract.manifest import Id, Sha256, VersionNumber
 from contract.messages import DesiredApplication, DesiredModel, MeasuredVariant, UpdatePolicy, VersionRef
+from contract.pairs import PairedResult
 from contract.states import FINAL_UPDATE_STATES, FailureReason, UpdateState
 
 
@@ -74,8 +75,10 @@ class Update(msgspec.Struct, frozen=True, omit_defaults=True):
     variant: str = ""
     measured: tuple[MeasuredVariant, ...] = ()
     baseline: Baseline | None = None
+    paired: PairedResult | None = None
     reason: FailureReason | None = None
     detail: str = ""
+    waits_for: str = ""  # what keeps its work from going on, in words
 
     @property
     def is_final(self) -> bool:
