@@ -8,13 +8,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.application import Application
 from contract.errors import ContractError
 from contract.states import FailureReason
+from edge_agent.frames.keeper import FrameKeeper
 from edge_agent.hang_watch import LOOK_S, HangWatch, deadline_of, look_at
 from edge_agent.update.records import Installed
 from edge_agent.worker.child_identity import ChildIdentity
@@ -72,6 +73,7 @@ class KeeperSettings(NamedTuple):
     inference_deadline_ms: float = 0.0  # 0: found out from the model's latency
     window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
     identity: ChildIdentity | None = None  # None: workers run as the supervisor does
+    plain_frames: bool = False  # frames go over a stream even where slots exist
 
 
 class WorkerKeeper:
@@ -95,6 +97,7 @@ class WorkerKeeper:
         self._short_lives = 0
         self.last_crash = ""  # what was said of the last worker that ended by itself or hung
         self._start_took_s = self._ready_s = 0.0
+        self.frames = FrameKeeper(settings.data_folder, plain=settings.plain_frames)
 
     @property
     def completed(self) -> int:
@@ -155,16 +158,8 @@ class WorkerKeeper:
             StartError: it did not get ready; what served before still does.
         """
         worker = await self._start(serving)
-        before, guard = self._worker, self._guard
-        self._take_on(worker)
         self._serving = serving
-        self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
-        if guard is not None:
-            guard.cancel()
-        if before is not None and before.returncode is None:
-            drain = asyncio.create_task(before.drain(DRAIN_S), name=f"drain-{before.pid}")
-            self._drains.add(drain)
-            drain.add_done_callback(self._drains.discard)
+        self._take_on(worker, serving)
 
     async def keep_serving(self, serving: Serving) -> None:
         """Serve a version that is known to be good, trying again for as long as it does not start."""
@@ -174,7 +169,13 @@ class WorkerKeeper:
         except StartError as error:
             self._short_lives += 1
             self._note_crash(serving, f"does not start: {error.detail}")
-            self._guard = asyncio.create_task(self._restart(serving), name=f"restart-{self.settings.slot}")
+            self._guard_by(self._restart(serving))
+
+    def _guard_by(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let `work` look after the worker from now on, and nobody else."""
+        guard, self._guard = self._guard, asyncio.create_task(work, name=f"guard-{self.settings.slot}")
+        if guard is not None and guard is not asyncio.current_task():
+            guard.cancel()
 
     def flush(self) -> None:
         """Ask the worker for what it measured so far."""
@@ -192,6 +193,7 @@ class WorkerKeeper:
             await worker.stop(1.0)
         if self._drains:
             await asyncio.wait(self._drains, timeout=DRAIN_S)
+        await self.frames.stop()
 
     @property
     def manner(self) -> Manner | None:
@@ -209,8 +211,14 @@ class WorkerKeeper:
                 self.untune(serving.installed)
         return await self._start_as(serving, Manner(serving.installed.variant, self.settings.threads))
 
-    async def _start_as(self, serving: Serving, manner: Manner) -> WorkerProcess:
-        request = WorkerRequest(
+    @property
+    def worker(self) -> WorkerProcess | None:
+        """The worker that answers; None while there is none."""
+        return self._worker if self.is_answering else None
+
+    def request_for(self, serving: Serving, manner: Manner) -> WorkerRequest:
+        """The first line to a worker of this slot."""
+        return WorkerRequest(
             package_folder=str(serving.folder),
             digest=serving.installed.model.digest,
             variant=manner.variant,
@@ -224,11 +232,10 @@ class WorkerKeeper:
             data_folder=str(self.settings.data_folder),
             window_s=self.settings.window_s,
         )
+
+    async def _start_as(self, serving: Serving, manner: Manner) -> WorkerProcess:
         begun_s = time.monotonic()
-        try:
-            worker = await start_worker(request, lambda message: self._on_message(serving, message), self._identity_for(serving))
-        except (OSError, ContractError) as error:
-            raise StartError(FailureReason.INTERNAL, f"no process could be started: {error}") from error
+        worker = await self._spawn(serving, manner)
         try:
             await worker.wait_ready(READY_TIMEOUT_S)
         except WorkerError as error:
@@ -242,11 +249,43 @@ class WorkerKeeper:
         self._start_took_s = time.monotonic() - begun_s
         return worker
 
-    def _identity_for(self, serving: Serving) -> ChildIdentity | None:
+    async def _spawn(self, serving: Serving, manner: Manner) -> WorkerProcess:
+        link = self.frames.link(serving.application, serving, self.settings.identity, lambda message: self._on_message(serving, message))
+        request = WorkerRequest(
+            package_folder=str(serving.folder),
+            digest=serving.installed.model.digest,
+            variant=manner.variant,
+            slot=self.settings.slot,
+            threads=manner.threads,
+            engines_folder=str(self.settings.data_folder / "engines" / serving.installed.model.digest),
+            application=serving.application,
+            sockets=self.settings.sockets,
+            frames=link.theirs.fileno() if link is not None else -1,
+            access=self.settings.access,
+            deadline_s=self.settings.deadline_s,
+            data_folder=str(self.settings.data_folder),
+            window_s=self.settings.window_s,
+        )
+        identity = self._identity_for(serving, opens_source=link is None)
+        try:
+            worker = await start_worker(request, lambda message: self._on_message(serving, message), identity)
+        except BaseException as error:
+            if link is not None:
+                self.frames.unlink(link)
+            if isinstance(error, (OSError, ContractError)):
+                raise StartError(FailureReason.INTERNAL, f"no process could be started: {error}") from error
+            raise
+        if link is not None:
+            worker.link = link
+            self.frames.unlink_after(link, worker.wait())
+        return worker
+
+    def _identity_for(self, serving: Serving, *, opens_source: bool) -> ChildIdentity | None:
         application, identity = serving.application, self.settings.identity
         if identity is None or application is None:
             return identity
-        return identity.with_devices({application.source.kind, *(sink.kind for sink in application.sinks)})
+        kinds = {sink.kind for sink in application.sinks}
+        return identity.with_devices({application.source.kind, *kinds} if opens_source else kinds)
 
     async def _watch(self, worker: WorkerProcess, serving: Serving) -> None:
         """Ping the worker; when it ends or hangs, put another in its place."""
@@ -308,18 +347,24 @@ class WorkerKeeper:
                 self._short_lives += 1
                 self._note_crash(serving, f"does not start: {error.detail}")
                 continue
-            self._take_on(worker)
-            self._guard = asyncio.create_task(self._watch(worker, serving), name=f"guard-{self.settings.slot}")
+            self._take_on(worker, serving)
             return
 
     def _count_life(self) -> None:
         lived_s = time.monotonic() - self._ready_s
         self._short_lives = self._short_lives + 1 if lived_s < max(SHORT_LIFE_S, SHORT_LIFE_STARTS * self._start_took_s) else 0
 
-    def _take_on(self, worker: WorkerProcess) -> None:
+    def _take_on(self, worker: WorkerProcess, serving: Serving) -> None:
+        """From now on this worker serves; the one before drains and ends, if it has not."""
         self._ready_s = time.monotonic()
         self._completed_before = self.completed
-        self._worker = worker
+        before, self._worker = self._worker, worker
+        self._guard_by(self._watch(worker, serving))
+        self.frames.keep_only(worker.link)
+        if before is not None and before.returncode is None:
+            drain = asyncio.create_task(before.drain(DRAIN_S), name=f"drain-{before.pid}")
+            self._drains.add(drain)
+            drain.add_done_callback(self._drains.discard)
 
     def _note_crash(self, serving: Serving, cause: str) -> None:
         now = time.monotonic()

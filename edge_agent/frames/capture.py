@@ -24,14 +24,15 @@ from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.frames.doorbell import open_doorbell
 from edge_agent.frames.giving import FrameGiver
 from edge_agent.frames.messages import CaptureRequest
+from edge_agent.frames.process import ENDED, FAILED, GIVEN
 from edge_agent.sources.source import Source, SourceDropped, SourceError, SourceSample
 from edge_agent.sources.table import open_source
+from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
 
 REQUEST_LENGTH = struct.Struct("<I")
 REQUEST_MAX_BYTES = 1 << 20
-GIVEN, ENDED, FAILED = "given", "ended", "failed"
-"""What is said on stdout."""
+
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +173,7 @@ def _read_exactly(control: socket.socket, count: int) -> bytes | None:
 def main() -> None:
     """Entry point of the child."""
     end_with_parent()
+    confine()
     channel = claim_stdout()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer

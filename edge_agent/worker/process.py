@@ -9,6 +9,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -37,6 +38,9 @@ from edge_agent.worker.messages import (
     decode_from_worker,
     encode_line,
 )
+
+if TYPE_CHECKING:
+    from edge_agent.frames.keeper import FrameLink
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +74,7 @@ class WorkerProcess:
         self.request = request
         self._page = page
         self._door = door
+        self.link: FrameLink | None = None  # to the capture process that gives it frames
         self._completed = 0
         self._on_message = on_message
         self._ids = itertools.count(1)
@@ -315,7 +320,7 @@ async def _start(
 async def _spawn(
     request: WorkerRequest, page: int, identity: ChildIdentity | None, handed_over: tuple[int, ...], door: socket.socket | None
 ) -> asyncio.subprocess.Process:
-    inherited = (*request.sockets, *handed_over, *([page] if page >= 0 else []))
+    inherited = (*request.sockets, *handed_over, *(one for one in (page, request.frames) if one >= 0))
     return await asyncio.create_subprocess_exec(
         *child_command("worker"),
         stdin=asyncio.subprocess.PIPE,
