@@ -78,7 +78,7 @@ class FieldSamples:
         if self._waiting.full() or not self._limit.allows(now_s):
             return False
         try:
-            self._waiting.put_nowait(_Chosen(sample, line))
+            self._waiting.put_nowait(_Chosen({name: array.copy() for name, array in sample.items()}, line))  # the slot is needed again
         except queue.Full:
             return False
         return True

@@ -137,7 +137,7 @@ class PacketDoorbell(Doorbell):
             for descriptor in descriptors:
                 os.close(descriptor)
             raise ValueError("the other end is gone, or speaks nonsense")
-        return [Arrived(data, *descriptors)]
+        return [Arrived(data, descriptors[0] if descriptors else -1)]
 
 
 class StreamDoorbell(Doorbell):

@@ -154,9 +154,7 @@ class FrameKeeper:
         """Of the processes that run."""
         return [capture.pid for capture in self._captures if capture.pid is not None]
 
-    def link(
-        self, application: Application | None, version: InstalledAt, identity: ChildIdentity | None, tell: Tell
-    ) -> FrameLink | None:
+    def link(self, application: Application | None, version: InstalledAt, identity: ChildIdentity | None, tell: Tell) -> FrameLink | None:
         """A doorbell for one more worker; None where it has no source or opens it itself. `tell` hears of captures that die."""
         request = self._request(application, version) if application is not None else None
         if request is None:

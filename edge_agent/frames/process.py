@@ -93,7 +93,7 @@ async def start_capture(request: CaptureRequest, said: Callable[[str], None], id
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *child_command("capture"),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=child_environment(),

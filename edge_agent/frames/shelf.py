@@ -95,7 +95,7 @@ class PlainShelf:
         if not self._free:
             return None
         self._free -= 1
-        return Stored(tensors, self, 0, tuple(memoryview(np.ascontiguousarray(array)).cast("B") for array in sample.values()))
+        return Stored(tensors, self, 0, tuple(np.ascontiguousarray(array).data.cast("B") for array in sample.values()))
 
     def give_back(self, _slot: int) -> None:
         """See `Room`."""

@@ -16,13 +16,13 @@ from edge_agent.capture.field_samples import FieldSamples, open_field_samples
 from edge_agent.engine.engine import Prediction
 from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.engine.model_spec import DEFAULT_THRESHOLD
+from edge_agent.frames.frame_source import FrameSource
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.sinks.callback import register_callback
 from edge_agent.sinks.sink import Record, Sink, SinkError
 from edge_agent.sinks.table import open_sink
-from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
-from edge_agent.sources.table import open_source
+from edge_agent.sources.source import Item, Source, SourceDropped, SourceError, SourceSample
 from edge_agent.worker.inference import Inference, QueueFullError
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid
 from edge_agent.worker.rules import Firing, RuleState, take_all
@@ -55,12 +55,25 @@ class SeldomLog:
 class ApplicationLoop:
     """Runs until its source ends, it fails, or it is cancelled; serving does not depend on it."""
 
-    def __init__(self, application: Application, inference: Inference, manifest: Manifest, variant: str, slot: str = DEFAULT_SLOT) -> None:
+    def __init__(
+        self,
+        application: Application,
+        inference: Inference,
+        manifest: Manifest,
+        variant: str,
+        slot: str = DEFAULT_SLOT,
+        *,
+        frames: int = -1,
+    ) -> None:
+        """`frames`: the descriptor of a capture process's doorbell; -1: the source is opened here."""
         self._application = application
         self._inference = inference
         self._manifest = manifest
         self._variant = variant
         self._slot = slot
+        self._frames = frames
+        self._source: FrameSource | None = None
+        self._leaving = False
         self._rules: list[RuleState] = []
         self._sinks: list[tuple[Sink, bool]] = []  # and whether it takes only what fired a rule
         self._field_samples: FieldSamples | None = None
@@ -72,8 +85,7 @@ class ApplicationLoop:
         try:
             self._check()
             async with AsyncExitStack() as stack:
-                spec = self._inference.engine.spec
-                source = await asyncio.to_thread(open_source, self._application.source, spec, data_folder)
+                source = await self._open_source(data_folder)
                 await self._open_sinks(stack, data_folder)
                 async with aclosing(source.items()) as items:
                     async for item in items:
@@ -82,7 +94,24 @@ class ApplicationLoop:
             log.error("the application %s stops: %s", self._application.name, error)  # noqa: TRY400
             emit(SourceEnded(str(error), failed=True))
             return
-        emit(SourceEnded("the source came to its end"))
+        if not self._leaving:
+            emit(SourceEnded("the source came to its end"))
+
+    def leave(self) -> bool:
+        """Let `run` end after the frame that it has, if another worker gets the next one; False where there is nothing to hand on."""
+        if self._source is None:
+            return False
+        self._leaving = True
+        self._source.leave()
+        return True
+
+    async def _open_source(self, data_folder: Path) -> Source:
+        if self._frames >= 0:
+            self._source = FrameSource(self._frames)
+            return self._source
+        from edge_agent.sources.table import open_source
+
+        return await asyncio.to_thread(open_source, self._application.source, self._inference.engine.spec, data_folder)
 
     async def _open_sinks(self, stack: AsyncExitStack, data_folder: Path) -> None:
         """Open sinks and field samples, on a thread: a pin or a disk may take a second; so may what is left to say at the end."""

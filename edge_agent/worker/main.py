@@ -71,6 +71,7 @@ class Worker:
         self._inference = Inference(opened.engine, recorder, latency_us=opened.latency_us, queue_length=request.queue_length)
         self._door = open_inherited_door()
         self._listeners: Listeners | None = None
+        self._application: ApplicationLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
 
@@ -101,8 +102,10 @@ class Worker:
         self.send(ready)
         self._start(self._turn_windows(), "windows")
         if request.application is not None:
-            application = ApplicationLoop(request.application, self._inference, manifest, self._opened.variant, request.slot)
-            self._start(application.run(Path(request.data_folder), self.send), "application")
+            self._application = ApplicationLoop(
+                request.application, self._inference, manifest, self._opened.variant, request.slot, frames=request.frames
+            )
+            self._start(self._application.run(Path(request.data_folder), self.send), "application")
         self._start(self._read_control(lines), "control")
         await self.ended.wait()
         await self._close()
@@ -161,11 +164,14 @@ class Worker:
         return Probed(message.id, result.passed, result.max_difference, result.latencies_us[0])
 
     async def _drain(self) -> None:
-        for task in list(self._tasks):
-            if task.get_name() == "application":
+        applications = [task for task in self._tasks if task.get_name() == "application"]
+        if self._application is None or not self._application.leave():
+            for task in applications:
                 task.cancel()
         if self._listeners is not None:
             await self._listeners.drain(self._request.drain_s)
+        if applications:
+            await asyncio.wait(applications, timeout=self._request.drain_s)
         self._close_window()
         self.send(Drained())
         self.ended.set()
