@@ -29,6 +29,7 @@ from edge_agent.update.machine import (
     Release,
     Restarted,
     Slot,
+    Waits,
     Wished,
     Work,
 )
@@ -182,9 +183,9 @@ class SlotRunner:
     async def _outcome(self, update: Update) -> Event:
         state = update.state
         try:
-            succeeded = await asyncio.wait_for(self._work.do(update), machine.deadline_s(update))
+            succeeded = await self._work.time.bound(self._work.do(update), machine.deadline_s(update))
         except StepFailedError as error:
-            return Failed(state, error.reason, error.detail)
+            return Failed(state, error.reason, error.detail, error.paired)
         except asyncio.TimeoutError:
             return DeadlinePassed(state)
         except OSError as error:
@@ -226,6 +227,10 @@ class SlotRunner:
     def policy_of(self, update: Update) -> Update:
         """The update with the newest wish."""
         return self.state.update or update
+
+    def say_waits(self, state: UpdateState, text: str) -> None:
+        """The work of a state waits for leave to go on; "": it goes on."""
+        self.post(Waits(state, text))
 
     def book(self) -> WindowBook | None:
         """Measurements of the version that serves."""
@@ -324,17 +329,21 @@ def report_of(update: Update) -> UpdateReport:
         rollout=model.rollout,
         arm=model.arm,
         reason=update.reason,
-        detail=update.detail[:1000],
+        detail=(update.waits_for or update.detail)[:1000],
+        paired=update.paired,
     )
 
 
 def _event_of(slot: str, update: Update, previous: UpdateState | None) -> UpdateEvent:
-    return UpdateEvent(slot=slot, previous=previous, **msgspec.structs.asdict(report_of(update)))
+    left_shadow = previous is UpdateState.SHADOWING and update.state is not previous
+    report = msgspec.structs.replace(report_of(update), paired=update.paired if left_shadow else None)
+    return UpdateEvent(slot=slot, previous=previous, **msgspec.structs.asdict(report))
 
 
 def describe(update: Update, previous: UpdateState | None) -> str:
     """A step of an update as one line for the log."""
     model = update.wish.model
     step = f"{previous.value} → {update.state.value}" if previous and previous is not update.state else update.state.value
-    why = f" ({update.reason.value}: {update.detail})" if update.reason else f" ({update.detail})" if update.detail else ""
+    said = update.waits_for or update.detail
+    why = f" ({update.reason.value}: {update.detail})" if update.reason else f" ({said})" if said else ""
     return f"{model.model} {model.version} at revision {update.wish.revision}: {step}{why}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from contract.messages import MeasuredVariant
+from contract.pairs import PairedResult, describe_pairs
 from contract.states import VERSION_FAULTS, FailureReason, UpdateState
 from edge_agent.update.records import Baseline, Installed, Quarantined, Update, Wish
 
@@ -23,10 +24,12 @@ class Outcome(Enum):
     """The columns of the table: what can happen to an update in a state."""
 
     SUCCEEDED = "its work is done"
+    WITHOUT_SHADOW = "its work is done, and the wish asks for no shadow"
     FAILED = "its work failed"
     LATE = "its deadline passed"
     SUPERSEDED = "another version is wished for"
     RESTARTED = "the agent started again in this state"
+    RESTARTED_WAITING = "the agent started again while its work waited for leave"
     RETRIED = "interrupted, with attempts left"
     GIVEN_UP = "interrupted, without attempts left"
 
@@ -53,8 +56,13 @@ TABLE: Mapping[UpdateState, Mapping[Outcome, UpdateState]] = {
     },
     # The candidate's code ran: whatever ended the agent here may do so again, so attempts are counted.
     _S.SELF_TESTING: {
+        _O.SUCCEEDED: _S.SHADOWING, _O.WITHOUT_SHADOW: _S.ACTIVATING,
+        _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED,
+        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED, _O.RESTARTED_WAITING: _S.QUEUED,
+    },
+    _S.SHADOWING: {
         _O.SUCCEEDED: _S.ACTIVATING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED,
-        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED,
+        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED, _O.RESTARTED_WAITING: _S.QUEUED,
     },
     # What serves is changing or has changed: every way out but success leads back to the last known good.
     # (A swap is not torn in the middle: another wish waits until probation.)
@@ -85,6 +93,7 @@ LATE_REASON: Mapping[UpdateState, FailureReason] = {
     _S.VERIFYING: FailureReason.INTERNAL,
     _S.STAGED: FailureReason.INTERNAL,
     _S.SELF_TESTING: FailureReason.TIMED_OUT,
+    _S.SHADOWING: FailureReason.INTERNAL,  # a candidate that hangs is noticed by the work itself
     _S.ACTIVATING: FailureReason.TIMED_OUT,
     _S.PROBATION: FailureReason.PROBATION_NO_INFERENCES,
     _S.COMMITTING: FailureReason.INTERNAL,
@@ -101,10 +110,14 @@ DEADLINE_S: Mapping[UpdateState, float] = {
     _S.COMMITTING: 600.0,
     _S.ROLLING_BACK: 300.0,  # two starts of a worker that hangs, and some
 }
-"""How long a state may last; those of `self_testing` and `probation` follow from the wish's policy."""
+"""How long a state may last; those of `self_testing`, `shadowing` and `probation` follow from the wish's policy."""
 
 PROBATION_PATIENCE = 3.0
 """Probation without enough inferences ends at this many times its length."""
+SHADOW_PATIENCE = 3.0
+"""Shadowing without the pairs that are demanded ends at this many times its length."""
+SHADOW_GRACE_S = 120.0
+"""For the starts of the candidate's worker, beside the time in the shadow."""
 VARIANTS_MAX = 16
 """The policy's time holds for one variant; they are tested one after the other."""
 SELF_TEST_GRACE_S = 15.0
@@ -133,14 +146,16 @@ class Succeeded(NamedTuple):
     variant: str | None = None
     measured: tuple[MeasuredVariant, ...] | None = None
     baseline: Baseline | None = None
+    paired: PairedResult | None = None
 
 
 class Failed(NamedTuple):
-    """The work of `state` failed."""
+    """The work of `state` failed; what it had found out before goes into the update."""
 
     state: UpdateState
     reason: FailureReason
     detail: str
+    paired: PairedResult | None = None
 
 
 class DeadlinePassed(NamedTuple):
@@ -153,7 +168,15 @@ class Restarted(NamedTuple):
     """The agent started and read its journal; the slot is one that `repaired` returned."""
 
 
-Event = Wished | Succeeded | Failed | DeadlinePassed | Restarted
+class Waits(NamedTuple):
+    """The work of `state` waits for leave to go on; `text` says for what, "" that it goes on."""
+
+    state: UpdateState
+    text: str
+
+
+Event = Wished | Waits | Succeeded | Failed | DeadlinePassed | Restarted
+_FINDINGS = ("variant", "measured", "baseline", "paired")
 
 
 class Record(NamedTuple):
@@ -205,12 +228,22 @@ def advance(slot: Slot, event: Event) -> Step:
     return _finished(slot, update, event) if event.state is update.state else (slot, ())
 
 
-def _finished(slot: Slot, update: Update, event: Succeeded | Failed | DeadlinePassed) -> Step:
+def _finished(slot: Slot, update: Update, event: Waits | Succeeded | Failed | DeadlinePassed) -> Step:
+    if isinstance(event, Waits):
+        return _waits(slot, update, event.text)
     if isinstance(event, Succeeded):
         return _succeeded(slot, update, event)
     if isinstance(event, Failed):
-        return _move(slot, update, Outcome.FAILED, event.reason, event.detail)
+        found = msgspec.structs.replace(update, paired=event.paired or update.paired)
+        return _move(slot, found, Outcome.FAILED, event.reason, event.detail)
     return _move(slot, update, Outcome.LATE, LATE_REASON[update.state], f"{update.state.value} took longer than {deadline_s(update):g} s")
+
+
+def _waits(slot: Slot, update: Update, text: str) -> Step:
+    if text == update.waits_for:
+        return slot, ()
+    waiting = msgspec.structs.replace(update, waits_for=text)
+    return msgspec.structs.replace(slot, update=waiting), (Record(waiting, update.state),)
 
 
 def deadline_s(update: Update) -> float:
@@ -218,6 +251,8 @@ def deadline_s(update: Update) -> float:
     policy = update.wish.policy
     if update.state is UpdateState.SELF_TESTING:
         return VARIANTS_MAX * policy.self_test_timeout_s + SELF_TEST_GRACE_S
+    if update.state is UpdateState.SHADOWING:
+        return SHADOW_PATIENCE * policy.shadow_s + SHADOW_GRACE_S
     if update.state is UpdateState.PROBATION:
         return PROBATION_PATIENCE * policy.probation_s
     return DEADLINE_S[update.state]
@@ -307,15 +342,27 @@ def _begin(slot: Slot, wish: Wish) -> Step:
 
 
 def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:
-    found = {name: getattr(event, name) for name in ("variant", "measured", "baseline") if getattr(event, name) is not None}
+    found = {name: getattr(event, name) for name in _FINDINGS if getattr(event, name) is not None}
     update = msgspec.structs.replace(update, **found)
     if update.state is UpdateState.ROLLING_BACK and update.reason is FailureReason.INTERRUPTED:
         return _move(slot, update, _retry_or_give_up(update), update.reason, update.detail)
-    if update.state is UpdateState.SELF_TESTING and (entry := refusal(slot, update.wish)) is not None:
-        return _move(slot, update, Outcome.FAILED, FailureReason.QUARANTINED, entry.detail)
     if update.state is UpdateState.ROLLING_BACK:
         return _move(slot, update, Outcome.SUCCEEDED, update.reason, update.detail)
-    return _move(slot, update, Outcome.SUCCEEDED, None, "")
+    outcome = _success(update)
+    runs_candidate = TABLE[update.state][outcome] in {UpdateState.SHADOWING, UpdateState.ACTIVATING}
+    if runs_candidate and (entry := refusal(slot, update.wish)) is not None:
+        return _move(slot, update, Outcome.FAILED, FailureReason.QUARANTINED, entry.detail)
+    return _move(slot, update, outcome, None, describe_pairs(update.paired) if update.paired is not None else "")
+
+
+def _success(update: Update) -> Outcome:
+    without_shadow = update.state is UpdateState.SELF_TESTING and not update.wish.policy.shadow_s
+    return Outcome.WITHOUT_SHADOW if without_shadow else Outcome.SUCCEEDED
+
+
+def next_is_activation(update: Update) -> bool:
+    """Whether what serves changes as soon as the work of the present state is done."""
+    return TABLE[update.state][_success(update)] is UpdateState.ACTIVATING
 
 
 def _restarted(slot: Slot) -> Step:
@@ -323,6 +370,8 @@ def _restarted(slot: Slot) -> Step:
     if update is None or update.is_final:
         return _restarted_at_rest(slot)
     state = update.state
+    if update.waits_for and Outcome.RESTARTED_WAITING in TABLE[state]:  # the candidate's code was not running any more
+        return _move(slot, update, Outcome.RESTARTED_WAITING, None, f"taken up again after the agent was ended, waiting in {state.value}")
     if Outcome.RESTARTED not in TABLE[state]:
         return _move(slot, update, _retry_or_give_up(update), FailureReason.INTERRUPTED, f"the agent was ended in {state.value}")
     if state is TABLE[state][Outcome.RESTARTED] or state in {UpdateState.COMMITTING, UpdateState.ROLLING_BACK}:
@@ -351,7 +400,8 @@ def _move(slot: Slot, update: Update, outcome: Outcome, reason: FailureReason | 
     attempt = update.attempt + (outcome is Outcome.RETRIED)
     if update.state is UpdateState.ROLLING_BACK and outcome in {Outcome.FAILED, Outcome.LATE}:
         reason, detail = update.reason, f"{update.detail}; going back failed too: {detail}"
-    moved = msgspec.structs.replace(update, state=state, attempt=attempt, reason=reason, detail=detail)
+    paired = None if outcome is Outcome.RETRIED else update.paired
+    moved = msgspec.structs.replace(update, state=state, attempt=attempt, paired=paired, reason=reason, detail=detail, waits_for="")
     slot = _installed_by(msgspec.structs.replace(slot, update=moved), update.state, moved)
     actions: tuple[Action, ...] = (Record(moved, update.state), *_quarantine_of(slot, moved), *_release_of(slot, moved))
     slot = _quarantined(slot, actions)

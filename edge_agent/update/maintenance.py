@@ -30,9 +30,15 @@ def next_opening(windows: Sequence[MaintenanceWindow], moment: datetime.datetime
         return moment
     found = moment.replace(second=0, microsecond=0) + _MINUTE
     while not is_open(windows, found, zone):
-        away = min(_minutes_to_begin(window, _on_the_wall(window, found, zone)) for window in windows)
-        found += max(1, away - _ZONE_CHANGES_BY) * _MINUTE
+        found += _minutes_surely_closed(windows, found, zone) * _MINUTE
     return found
+
+
+def _minutes_surely_closed(windows: Sequence[MaintenanceWindow], moment: datetime.datetime, zone: datetime.tzinfo | None) -> int:
+    """To the next beginning by the clock on the wall; less far where that clock is put forward or back on the way."""
+    away = min(_minutes_to_begin(window, _on_the_wall(window, moment, zone)) for window in windows)
+    changes = moment.astimezone(zone).utcoffset() != (moment + away * _MINUTE).astimezone(zone).utcoffset()
+    return max(1, away - _ZONE_CHANGES_BY) if changes else away
 
 
 def _on_the_wall(window: MaintenanceWindow, moment: datetime.datetime, zone: datetime.tzinfo | None) -> datetime.datetime:

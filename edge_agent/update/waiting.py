@@ -1,32 +1,170 @@
-"""What lets an update wait before it begins: its turn, a right clock, a wish that may still be begun."""
+"""What lets an update wait: a right clock, a maintenance window, a cooler device. The time of its state stands still meanwhile.
+
+The owner's windows, where set, hold instead of the operator's: together they might never be open.
+An update that is forced waits like any other; what must not wait is wished for without windows.
+"""
 
 import asyncio
 import datetime
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 from contract.codec import parse_time
-from contract.states import FailureReason
+from contract.maintenance import MaintenanceWindow, parse_window
+from contract.states import FailureReason, UpdateState
+from edge_agent.heat import Heat, find_heat, is_slowed_down, temperature_words
+from edge_agent.update.maintenance import is_open, next_opening
 from edge_agent.update.plan import StepFailedError
-from edge_agent.update.records import Update
+from edge_agent.update.records import Update, Wish
+from edge_agent.update.tools import SlotServing, Tools
+from edge_agent.update.work_time import WorkTime
 
 BUILT_AT = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-"""A clock before this moment is wrong: expiry dates can not be judged by it."""
+"""A clock before this moment is wrong: expiry dates and windows can not be judged by it."""
+CLOCK_PATIENCE_S = 86400.0
+SELF_TEST_HEAT_PATIENCE_S = 600.0
+"""Then the self-test is run all the same, and its latencies are marked."""
+LOOK_AGAIN_S = 20.0
+"""The clock may be set, the policy changed: no wait is slept through."""
 
 log = logging.getLogger(__name__)
 
 
-async def wait_for_clock() -> datetime.datetime:
-    """The time, once this device's clock can be right."""
-    now = datetime.datetime.now(tz=datetime.timezone.utc)
-    while now < BUILT_AT:
-        log.warning("This device's clock says %s, which can not be; the update waits for a right clock", now.isoformat())
-        await asyncio.sleep(10)
-        now = datetime.datetime.now(tz=datetime.timezone.utc)
-    return now
+class Leave:
+    """Holds a slot's update back until it may go on."""
+
+    def __init__(self, tools: Tools, slot: SlotServing, time: WorkTime) -> None:
+        self._tools = tools
+        self._slot = slot
+        self._time = time
+
+    async def to_begin(self, update: Update) -> None:
+        """Once the clock is right, the window for downloads is open and the wish may still be begun.
+
+        Raises:
+            StepFailedError: it may not be begun any more, or the clock stayed wrong.
+        """
+        wish = self._wish(update)
+        if wish.not_after or not wish.package or self._windows_to_activate(wish):
+            await self._wait(update, self._find_wrong_clock(asyncio.get_running_loop().time() + CLOCK_PATIENCE_S))
+        await self.to_download(update)
+        check_may_begin(self._wish(update), self._tools.machinery.now())
+
+    async def to_download(self, update: Update) -> None:
+        """Once the window for downloads is open; a lone package downloads nothing.
+
+        Raises:
+            StepFailedError: the wish may not be begun any more.
+        """
+
+        async def find() -> str:
+            wish = self._wish(update)
+            if (text := self._find_closed(self._windows_to_download(wish))) and update.state is UpdateState.QUEUED:
+                check_may_begin(wish, self._tools.machinery.now())
+            return text
+
+        await self._wait(update, find)
+
+    async def until_download_must_pause(self, update: Update) -> None:
+        """Returns when the window for downloads closes."""
+        while not self._find_closed(self._windows_to_download(self._wish(update))):  # noqa: ASYNC110  (a clock sets no event)
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def to_activate(self, update: Update) -> None:
+        """Once the window for activation is open."""
+
+        async def find() -> str:
+            return self._find_closed(self._windows_to_activate(self._wish(update)))
+
+        await self._wait(update, find)
+
+    async def to_cool_down(self, update: Update) -> None:
+        """Once the device is not too hot; raises StepFailedError where it stays so."""
+        patience_s = self._tools.settings.update_heat_patience_s
+        hot = await self._wait_for_cooler(update, patience_s)
+        if hot is not None:
+            words = temperature_words(hot)
+            raise StepFailedError(
+                FailureReason.DEVICE_NOT_READY, f"for {patience_s:g} s {find_heat(hot, self._max_c)} (now {words}); cool the device"
+            )
+
+    async def to_measure(self, update: Update) -> None:
+        """Once latencies tell something, or after some minutes all the same."""
+        await self._wait_for_cooler(update, min(SELF_TEST_HEAT_PATIENCE_S, self._tools.settings.update_heat_patience_s))
+
+    async def is_slowed_down(self) -> bool:
+        """Whether latencies measured just now mislead."""
+        return is_slowed_down(await self._read_heat(), self._max_c)
+
+    async def _wait_for_cooler(self, update: Update, patience_s: float) -> Heat | None:
+        """None once it is cool enough; else what was read last, after `patience_s`."""
+        loop = asyncio.get_running_loop()
+        until_s, heat, has_waited = loop.time() + patience_s, Heat(), False
+
+        async def find() -> str:
+            nonlocal heat, has_waited
+            heat = await self._read_heat()
+            text = find_heat(heat, self._max_c, has_waited=has_waited)
+            has_waited = bool(text)
+            return f"waits to cool down: {text}" if text and loop.time() < until_s else ""
+
+        await self._wait(update, find)
+        return heat if has_waited else None
+
+    @property
+    def _max_c(self) -> float:
+        return self._tools.settings.update_max_temperature_c
+
+    async def _read_heat(self) -> Heat:
+        machinery = self._tools.machinery
+        return await machinery.in_thread("read-heat", machinery.read_heat)
+
+    async def _wait(self, update: Update, find: Callable[[], Awaitable[str]]) -> None:
+        """Until `find` names nothing to wait for."""
+        text = await find()
+        if not text:
+            return
+        with self._time.standing_still(), self._tools.turn.held_up():
+            while text:
+                self._slot.say_waits(update.state, text)
+                await asyncio.sleep(LOOK_AGAIN_S)
+                text = await find()
+        self._slot.say_waits(update.state, "")
+
+    def _wish(self, update: Update) -> Wish:
+        """The newest wish for the same: its policy may have changed."""
+        return self._slot.policy_of(update).wish
+
+    def _windows_to_download(self, wish: Wish) -> Sequence[MaintenanceWindow]:
+        if wish.package:
+            return ()
+        return [parse_window(text) for text in self._tools.settings.download_windows or wish.policy.download_windows]
+
+    def _windows_to_activate(self, wish: Wish) -> Sequence[MaintenanceWindow]:
+        return [parse_window(text) for text in self._tools.settings.activation_windows or wish.policy.activation_windows]
+
+    def _find_closed(self, windows: Sequence[MaintenanceWindow]) -> str:
+        now = self._tools.machinery.now()
+        if is_open(windows, now):
+            return ""
+        return f"waits for its maintenance window, opens {next_opening(windows, now):%Y-%m-%d %H:%M} UTC"
+
+    def _find_wrong_clock(self, until_s: float) -> Callable[[], Awaitable[str]]:
+        loop = asyncio.get_running_loop()
+
+        async def find() -> str:
+            now = self._tools.machinery.now()
+            if now >= BUILT_AT:
+                return ""
+            if loop.time() >= until_s:
+                raise StepFailedError(FailureReason.DEVICE_NOT_READY, f"its clock says {now:%Y-%m-%d}, which can not be; set it")
+            return f"waits for a right clock, {now:%Y-%m-%d} can not be"
+
+        return find
 
 
-def check_may_begin(update: Update, now: datetime.datetime) -> None:
+def check_may_begin(wish: Wish, now: datetime.datetime) -> None:
     """Raises StepFailedError where the wish may not be begun any more."""
-    not_after = update.wish.not_after
+    not_after = wish.not_after
     if not_after and now > parse_time(not_after):
         raise StepFailedError(FailureReason.NOT_TRUSTED, f"the wish could be begun until {not_after}; the server must ask again")

@@ -9,14 +9,17 @@ from contract.messages import MeasuredVariant
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
 from edge_agent.engine.accelerators import chosen_accelerators, placed_names
+from edge_agent.update import machine
 from edge_agent.update.fetching import Fetching
 from edge_agent.update.machine import Succeeded
 from edge_agent.update.plan import Plan, StepFailedError
 from edge_agent.update.probation import Observed, baseline_of, judge
 from edge_agent.update.records import Baseline, Installed, Update
+from edge_agent.update.shadowing import Shadowing
 from edge_agent.update.slots import CANDIDATE, CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.tools import SlotServing, Tools
-from edge_agent.update.waiting import check_may_begin, wait_for_clock
+from edge_agent.update.waiting import Leave
+from edge_agent.update.work_time import WorkTime
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult
 from edge_agent.worker_keeper import StartError
 
@@ -31,15 +34,18 @@ class UpdateWork:
     def __init__(self, tools: Tools, slot: SlotServing) -> None:
         self._tools = tools
         self._slot = slot
+        self.time = WorkTime()
+        self._leave = Leave(tools, slot, self.time)
         self._fetching = Fetching(tools)
         self._has_turn = False
         self._work: Mapping[UpdateState, Callable[[Update], Awaitable[Succeeded]]] = {
             UpdateState.QUEUED: self._wait_for_turn,
-            UpdateState.PREFLIGHT: self._fetching.preflight,
-            UpdateState.DOWNLOADING: self._fetching.download,
+            UpdateState.PREFLIGHT: self._preflight,
+            UpdateState.DOWNLOADING: self._download,
             UpdateState.VERIFYING: self._fetching.verify,
             UpdateState.STAGED: self._stage,
             UpdateState.SELF_TESTING: self._self_test,
+            UpdateState.SHADOWING: Shadowing(tools, slot).run,
             UpdateState.ACTIVATING: self._activate,
             UpdateState.PROBATION: self._watch_probation,
             UpdateState.COMMITTING: self._commit,
@@ -53,7 +59,10 @@ class UpdateWork:
             StepFailedError: it failed, with the reason to report.
             OSError: the disk failed.
         """
-        return await self._work[update.state](update)
+        succeeded = await self._work[update.state](update)
+        if machine.next_is_activation(self._slot.policy_of(update)):
+            await self._leave.to_activate(update)
+        return succeeded
 
     def finish(self, update: Update) -> None:
         """The update ended, well or not: drop what only it needed, and let another slot's begin."""
@@ -69,10 +78,29 @@ class UpdateWork:
 
     async def _wait_for_turn(self, update: Update) -> Succeeded:
         if not self._has_turn:
-            await self._tools.turn.acquire()
+            await self._tools.turn.take(self.time)
             self._has_turn = True
-        check_may_begin(update, await wait_for_clock())
+        await self._leave.to_begin(update)
         return Succeeded(update.state)
+
+    async def _preflight(self, update: Update) -> Succeeded:
+        await self._leave.to_cool_down(update)
+        return await self._fetching.preflight(update)
+
+    async def _download(self, update: Update) -> Succeeded:
+        """In its windows: broken off at the end of one, it goes on in the next where it was."""
+        while True:
+            await self._leave.to_download(update)
+            download = asyncio.create_task(self._fetching.download(update), name="download")
+            pause = asyncio.create_task(self._leave.until_download_must_pause(update), name="download-window")
+            try:
+                await asyncio.wait({download, pause}, return_when=asyncio.FIRST_COMPLETED)
+                if download.done():
+                    return download.result()
+            finally:
+                download.cancel()
+                pause.cancel()
+                await asyncio.gather(download, pause, return_exceptions=True)
 
     def _settle_pointers(self, update: Update) -> None:
         """What could not be written while rolling back, or was half committed, is put right."""
@@ -93,6 +121,7 @@ class UpdateWork:
 
     async def _stage(self, update: Update) -> Succeeded:
         self._tools.store.point(self._slot.name, CANDIDATE, update.candidate)
+        await self._leave.to_measure(update)
         return Succeeded(update.state)
 
     async def _self_test(self, update: Update) -> Succeeded:
@@ -109,10 +138,12 @@ class UpdateWork:
             threads=self._tools.settings.threads,
             engines_folder=str(self._tools.home.engines / digest),
         )
+        throttled = await self._leave.is_slowed_down()
         result = await self._tools.machinery.run_self_test(request)
+        throttled = throttled or await self._leave.is_slowed_down()
         if result.reason is not None:
             raise StepFailedError(result.reason, result.detail)
-        return Succeeded(update.state, variant=result.chosen, measured=_measured(result))
+        return Succeeded(update.state, variant=result.chosen, measured=_measured(result, throttled=throttled))
 
     def _placed_variants(self, plan: Plan) -> tuple[str, ...]:
         """Every variant on the CPU and on what else this device has."""
@@ -212,7 +243,7 @@ class UpdateWork:
                 raise StepFailedError(FailureReason.INTERNAL, "the last known good version does not start") from error
 
 
-def _measured(result: SelfTestResult) -> tuple[MeasuredVariant, ...]:
+def _measured(result: SelfTestResult, *, throttled: bool) -> tuple[MeasuredVariant, ...]:
     return tuple(
         MeasuredVariant(
             variant=found.variant,
@@ -221,6 +252,7 @@ def _measured(result: SelfTestResult) -> tuple[MeasuredVariant, ...]:
             max_difference=found.max_difference,
             acceptance_score=found.acceptance_score,
             chosen=found.variant == result.chosen,
+            throttled=throttled,
         )
         for found in result.results
     )

@@ -5,6 +5,7 @@ verdict and the worker.
 """
 
 import asyncio
+import datetime
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from contract.manifest import FileEntry, Manifest, TensorSpec, Variant
 from contract.messages import DesiredApplication, DesiredModel, UpdateEvent, UpdatePolicy
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, UpdateState
+from edge_agent.heat import Heat
 from edge_agent.home import Home
 from edge_agent.memory import Memory
 from edge_agent.settings import Settings
@@ -30,11 +32,12 @@ from edge_agent.update.plan import Documents, StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.tools import Machinery, Tools
+from edge_agent.update.work_time import Turn
 from edge_agent.worker.messages import Access, FromWorker, RuleFired, WindowStats
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
 from edge_agent.worker_keeper import READY_TIMEOUT_S, RESTART_LAST_S, KeeperSettings, Serving, StartError, WorkerKeeper
 from tests.simulators.disk import PowerCut, SimulatedDisk
-from tests.simulators.virtual_time import run_virtually
+from tests.simulators.virtual_time import BEGINS_S, run_virtually
 
 S = UpdateState
 SLOT = "main"
@@ -99,6 +102,9 @@ class World:
         self.served: list[Installed] = []
         self.banned: set[str] = set()
         self.wrong: list[str] = []
+        self.settings = Settings(disk_reserve_bytes=0)
+        self.begins: datetime.datetime | None = None  # the clock when virtual time begins; None: the real one
+        self.heat: Callable[[], Heat] = Heat
 
     def wish(self, number: int, revision: int, *, application: bool = False, force: bool = False) -> Wish:
         model = DesiredModel("digits", number, self.versions[number].entry, force=force)
@@ -292,9 +298,9 @@ class Device:
         memory.next_session()
         self.store.remove_leftovers()
         machinery = Machinery(lambda *given: SimulatedKeeper(self, *given), self._self_test, self._in_thread, lambda: {"onnx": "1"})
+        machinery = machinery._replace(now=self.now, read_heat=lambda: self.world.heat())  # noqa: PLW0108  (a test may set another)
         http: Any = _Server(self.world)
-        settings = Settings(disk_reserve_bytes=0)
-        tools = Tools(self.home, self.store, memory, settings, asyncio.Lock(), _Repository(self.world, self.store), http, machinery)
+        tools = Tools(self.home, self.store, memory, self.world.settings, Turn(), _Repository(self.world, self.store), http, machinery)
         if self.world.breaks.get(S.QUEUED) == "hang":
             await tools.turn.acquire()
         known = self.journal.read()
@@ -305,6 +311,12 @@ class Device:
                 self.journal.set_aside()
             except OSError:
                 self.world.wrong.append("the damaged journal could not be set aside") if self.disk.is_dead else None
+
+    def now(self) -> datetime.datetime:
+        begins = self.world.begins
+        if begins is None:
+            return datetime.datetime.now(tz=datetime.timezone.utc)
+        return begins + datetime.timedelta(seconds=asyncio.get_running_loop().time() - BEGINS_S)
 
     async def _in_thread(self, name: str, function: Callable[[], T]) -> T:
         del name
