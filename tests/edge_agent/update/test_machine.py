@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from contract.messages import UpdatePolicy
+from contract.pairs import Disagreement, PairedResult
 from contract.states import FINAL_UPDATE_STATES, FailureReason, UpdateState
 from edge_agent.update.machine import (
     MAX_ATTEMPTS,
@@ -29,8 +31,10 @@ from edge_agent.update.records import Quarantined, Update
 from tests.edge_agent.update.examples import digest_of, installed, running, wish
 
 S = UpdateState
+IN_SHADOW = UpdatePolicy(probation_s=5.0, shadow_s=60.0)
+PAIRED = PairedResult(pairs=1204, disagreements=37, disagreed=(Disagreement("7", "1", 21), Disagreement("1", "7", 16)))
 WORKING = [state for state in TABLE if state not in FINAL_UPDATE_STATES]
-BEFORE_ACTIVATION = [S.QUEUED, S.PREFLIGHT, S.DOWNLOADING, S.VERIFYING, S.STAGED, S.SELF_TESTING]
+BEFORE_ACTIVATION = [S.QUEUED, S.PREFLIGHT, S.DOWNLOADING, S.VERIFYING, S.STAGED, S.SELF_TESTING, S.SHADOWING]
 ORDER = [*BEFORE_ACTIVATION, S.ACTIVATING, S.PROBATION, S.COMMITTING]
 
 
@@ -42,7 +46,7 @@ def through(slot: Slot, *events: Event) -> Slot:
 
 def arrive(state: UpdateState, slot: Slot | None = None, version: int = 2, revision: int = 5) -> Slot:
     """A slot whose update to `version` has come to `state`."""
-    slot = through(slot or running(), Wished(wish(version, revision)))
+    slot = through(slot or running(), Wished(wish(version, revision, policy=IN_SHADOW)))
     if state is S.ROLLING_BACK:
         return through(arrive(S.PROBATION, slot), Failed(S.PROBATION, FailureReason.PROBATION_ERRORS, "bad"))
     for step in ORDER[: ORDER.index(state)]:
@@ -71,7 +75,7 @@ def test_every_working_state_says_what_follows_success_failure_lateness_and_a_re
         assert {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.LATE} <= set(TABLE[state]), state
         assert Outcome.RESTARTED in TABLE[state] or {Outcome.RETRIED, Outcome.GIVEN_UP} <= set(TABLE[state]), state
         assert deadline_s(Update(state, wish(1, 1))) > 0
-    assert set(TABLE) == set(UpdateState) - {S.SHADOWING}
+    assert set(TABLE) == set(UpdateState)
     assert all(not TABLE[state] for state in FINAL_UPDATE_STATES)
 
 
@@ -96,7 +100,7 @@ def test_a_wish_for_what_runs_is_done_at_once() -> None:
 
 def test_the_same_wish_again_changes_nothing() -> None:
     slot = arrive(S.DOWNLOADING)
-    assert advance(slot, Wished(wish(2, 5))) == (slot, ())
+    assert advance(slot, Wished(wish(2, 5, policy=IN_SHADOW))) == (slot, ())
 
 
 def test_a_newer_revision_of_the_same_version_is_taken_over_without_beginning_again() -> None:
@@ -188,8 +192,8 @@ def test_a_forced_version_that_proves_itself_is_released() -> None:
 
 
 def test_of_a_new_application_on_a_proven_model_only_the_application_is_to_blame() -> None:
-    slot = through(running(), Wished(wish(1, 5, application=1)))
-    for step in ORDER[:7]:
+    slot = through(running(), Wished(wish(1, 5, application=1, policy=IN_SHADOW)))
+    for step in ORDER[: ORDER.index(S.PROBATION)]:
         slot = through(slot, Succeeded(step, variant="onnx-float32" if step is S.SELF_TESTING else None))
     slot = through(slot, Failed(S.PROBATION, FailureReason.PROBATION_CRASHES, "three times"))
     assert list(slot.quarantine) == [wish(1, 5, application=1).digests[1]]
@@ -205,7 +209,7 @@ def test_taking_the_application_away_from_a_proven_model_blames_nobody() -> None
 def test_of_a_new_model_with_the_same_application_only_the_model_is_to_blame() -> None:
     slot = Slot(current=installed(1, application=1), last_known_good=installed(1, application=1))
     slot = through(slot, Wished(wish(2, 5, application=1)))
-    for step in ORDER[:5]:
+    for step in ORDER[: ORDER.index(S.SELF_TESTING)]:
         slot = through(slot, Succeeded(step))
     slot = through(slot, Failed(S.SELF_TESTING, FailureReason.MODEL_CRASHED, ""))
     assert list(slot.quarantine) == [digest_of(2)]
@@ -228,8 +232,9 @@ def test_killed_in_a_state_before_the_self_test_takes_the_update_up_again(state:
     assert isinstance(actions[-1], Work)
 
 
-def test_killed_in_self_testing_keeps_the_version_and_counts_the_attempt() -> None:
-    slot = power_cut(arrive(S.SELF_TESTING))
+@pytest.mark.parametrize("state", [S.SELF_TESTING, S.SHADOWING])
+def test_killed_while_the_candidates_code_ran_keeps_the_version_and_counts_the_attempt(state: UpdateState) -> None:
+    slot = power_cut(arrive(state))
     assert version_to_boot(slot) == installed(1)
     slot, actions = advance(slot, Restarted())
     assert state_of(slot) == (S.QUEUED, FailureReason.INTERRUPTED)
@@ -252,10 +257,9 @@ def test_killed_in_activating_and_probation_serves_the_last_known_good_first(sta
     assert not any(isinstance(action, Quarantine) for action in actions)
 
 
-@pytest.mark.parametrize("state", [S.SELF_TESTING, S.ACTIVATING, S.PROBATION])
+@pytest.mark.parametrize("state", [S.SELF_TESTING, S.SHADOWING, S.ACTIVATING, S.PROBATION])
 def test_killed_in_the_same_state_three_times_gives_up_without_quarantine(state: UpdateState) -> None:
-    slot = running()
-    slot = through(slot, Wished(wish(2, 5)))
+    slot = through(running(), Wished(wish(2, 5, policy=IN_SHADOW)))
     for _ in range(MAX_ATTEMPTS):
         for step in ORDER[: ORDER.index(state)]:
             slot = through(slot, Succeeded(step, variant="onnx-float32"))
@@ -330,3 +334,54 @@ def test_what_failed_is_not_started_again_where_nothing_else_was_committed() -> 
     quarantine = {digest_of(1): Quarantined(5, FailureReason.PROBATION_ERRORS)}
     assert version_to_boot(Slot(current=installed(1), quarantine=quarantine)) is None
     assert version_to_boot(Slot(current=installed(1))) == installed(1)
+
+
+def test_a_wish_without_shadow_goes_from_the_self_test_to_the_activation() -> None:
+    slot = through(running(), Wished(wish(2, 5)))
+    for step in ORDER[: ORDER.index(S.SELF_TESTING)]:
+        slot = through(slot, Succeeded(step))
+    slot, actions = advance(slot, Succeeded(S.SELF_TESTING, variant="onnx-float32"))
+    assert recorded(actions) == [S.ACTIVATING]
+    assert slot.update is not None
+    assert slot.update.paired is None
+
+
+def test_what_the_shadow_run_found_stays_with_the_update_in_words_and_numbers() -> None:
+    slot = through(arrive(S.SHADOWING), Succeeded(S.SHADOWING, paired=PAIRED))
+    for step in (S.ACTIVATING, S.PROBATION, S.COMMITTING):
+        assert slot.update is not None
+        assert (slot.update.state, slot.update.paired) == (step, PAIRED)
+        assert slot.update.detail == "disagreed on 3.1 % of 1,204 pairs: 7→1 21 times, 1→7 16 times"
+        slot = through(slot, Succeeded(step))
+    assert slot.update is not None
+    assert (slot.update.state, slot.update.paired) == (S.DONE, PAIRED)
+
+
+def test_a_version_that_disagrees_too_often_is_refused_with_its_pairs_and_nothing_that_serves_has_changed() -> None:
+    slot = arrive(S.SHADOWING)
+    assert slot.current == slot.last_known_good == installed(1)
+    slot = through(slot, Failed(S.SHADOWING, FailureReason.SHADOW_DISAGREEMENT, "3.1 %", PAIRED))
+    assert state_of(slot) == (S.FAILED, FailureReason.SHADOW_DISAGREEMENT)
+    assert slot.update is not None
+    assert slot.update.paired == PAIRED
+    assert list(slot.quarantine) == [digest_of(2)]
+    assert slot.current == slot.last_known_good == installed(1)
+
+
+def test_too_few_pairs_say_nothing_about_the_version() -> None:
+    slot = through(arrive(S.SHADOWING), Failed(S.SHADOWING, FailureReason.SHADOW_TOO_FEW_PAIRS, "3 of 50"))
+    assert state_of(slot)[0] is S.FAILED
+    assert slot.quarantine == {}
+
+
+def test_a_shadow_run_that_is_begun_again_forgets_the_pairs_of_the_one_before() -> None:
+    slot = through(arrive(S.SHADOWING), Succeeded(S.SHADOWING, paired=PAIRED))
+    slot = through(power_cut(slot), Restarted(), Succeeded(S.ROLLING_BACK))
+    assert slot.update is not None
+    assert (slot.update.state, slot.update.attempt, slot.update.paired) == (S.QUEUED, 2, None)
+
+
+def test_a_digest_that_was_quarantined_meanwhile_does_not_leave_the_shadow() -> None:
+    entry = Quarantined(4, FailureReason.GOLDEN_MISMATCH, "in another slot")
+    slot = msgspec.structs.replace(arrive(S.SHADOWING), quarantine={digest_of(2): entry})
+    assert state_of(through(slot, Succeeded(S.SHADOWING, paired=PAIRED))) == (S.FAILED, FailureReason.QUARANTINED)

@@ -5,6 +5,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from contract.messages import UpdatePolicy
+from contract.pairs import PairedResult
 from contract.states import FINAL_UPDATE_STATES, VERSION_FAULTS, FailureReason, UpdateState
 from edge_agent.update.machine import (
     MAX_ATTEMPTS,
@@ -31,7 +33,7 @@ from tests.edge_agent.update.examples import running, wish
 
 S = UpdateState
 REASONS = sorted(set(FailureReason) - {FailureReason.INTERRUPTED, FailureReason.SUPERSEDED, FailureReason.QUARANTINED})
-MAY_FOLLOW_EACH_OTHER = 12 * (MAX_ATTEMPTS + 1)
+MAY_FOLLOW_EACH_OTHER = 13 * (MAX_ATTEMPTS + 1)
 
 
 class SimulatedDevice(RuleBasedStateMachine):
@@ -51,10 +53,11 @@ class SimulatedDevice(RuleBasedStateMachine):
 
     # What can happen
 
-    @rule(version=st.integers(1, 3), force=st.booleans(), application=st.sampled_from([0, 0, 1]))
-    def wished(self, version: int, force: bool, application: int) -> None:
+    @rule(version=st.integers(1, 3), force=st.booleans(), application=st.sampled_from([0, 0, 1]), shadow_s=st.sampled_from([0.0, 60.0]))
+    def wished(self, version: int, force: bool, application: int, shadow_s: float) -> None:
         self.revision += 1
-        self.apply(Wished(wish(version, self.revision, force=force, application=application)))
+        policy = UpdatePolicy(probation_s=5.0, shadow_s=shadow_s)
+        self.apply(Wished(wish(version, self.revision, force=force, application=application, policy=policy)))
 
     @rule()
     def wished_again(self) -> None:
@@ -75,7 +78,8 @@ class SimulatedDevice(RuleBasedStateMachine):
         if state is S.ROLLING_BACK:
             self.pointers["current"] = self.serving = self.slot.current
         self.work = None
-        self.apply(Succeeded(state, variant="onnx-float32" if state is S.SELF_TESTING else None))
+        paired = PairedResult(pairs=self.revision) if state is S.SHADOWING else None
+        self.apply(Succeeded(state, variant="onnx-float32" if state is S.SELF_TESTING else None, paired=paired))
 
     @precondition(lambda self: self.work is not None)
     @rule(steps=st.integers(2, 10))
@@ -160,7 +164,8 @@ class SimulatedDevice(RuleBasedStateMachine):
     def begin_work(self, action: Work) -> None:
         update = self.work = action.update
         assert update == self.journal, "the intent is in the journal before anything is done"
-        if update.state is S.ACTIVATING:
+        assert update.state is not S.SHADOWING or update.wish.policy.shadow_s, "only where it was asked for"
+        if update.state in {S.SHADOWING, S.ACTIVATING}:
             assert update.wish.model.version in self.verified
             entries = [self.quarantine[digest] for digest in update.wish.digests if digest in self.quarantine]
             assert all(update.wish.model.force and update.wish.revision > entry.revision for entry in entries)
