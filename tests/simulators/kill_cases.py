@@ -46,7 +46,8 @@ class Scenario(NamedTuple):
     kinds: Mapping[int, str] = MappingProxyType({})
     application: bool = False
     force: bool = False
-    then: int = 0  # another wish, that comes in probation
+    then: int = 0  # another wish, that comes in probation, or in the shadow where the first asks for one
+    shadow: bool = False
 
     @property
     def ends_well(self) -> bool:
@@ -65,6 +66,10 @@ SCENARIOS = {
         Scenario("a version that fails in probation", (1,), 2, {2: "failing"}),
         Scenario("a first version that fails", (), 1, {1: "failing"}),
         Scenario("another wish in probation", (1,), 2, then=3),
+        Scenario("a version that proves itself in the shadow", (1,), 2, shadow=True),
+        Scenario("a version that disagrees in the shadow", (1,), 2, {2: "other"}, shadow=True),
+        Scenario("another wish while in the shadow", (1,), 2, then=3, shadow=True),
+        Scenario("a first version with nothing to be in the shadow of", (), 1, shadow=True),
         Scenario("a quarantined version, forced", (1, 2), 2, {2: "failing"}, force=True),
     )
 }
@@ -127,7 +132,10 @@ class Trial:
         if self.scenario.force:
             self.world.kinds[template.versions[self.scenario.wish].entry.sha256] = "good"
         self.revision = len(self.scenario.before) + 1
-        self.wishes = [self.world.wish(self.scenario.wish, self.revision, application=self.scenario.application, force=self.scenario.force)]
+        asked = self.scenario
+        self.wishes = [
+            self.world.wish(asked.wish, self.revision, application=asked.application, force=asked.force, shadow=asked.shadow),
+        ]
         self.device: Device
         self.operations: list[tuple[int, str]] = []
         self.struck = ""
@@ -182,7 +190,8 @@ class Trial:
         return survived
 
     def _deliver_second_wish(self, event: object) -> None:
-        if self.scenario.then and len(self.wishes) == 1 and getattr(event, "state", None) is S.PROBATION:
+        moment = S.SHADOWING if self.scenario.shadow else S.PROBATION
+        if self.scenario.then and len(self.wishes) == 1 and getattr(event, "state", None) is moment:
             self.wishes.append(self.world.wish(self.scenario.then, self.revision + 1))
             self.device.runner.wish(self.wishes[-1])
 
@@ -327,6 +336,6 @@ def plan_cases(templates: dict[str, Template], *, cuts: int, every: int, seed: i
             for name, number in itertools.islice(places[row], chance.randrange(every), None, every):
                 yield Case(name, fault, number, row, seed)
     for fault in (Fault.ERROR, Fault.HANG):
-        for row in ("queued", "preflight", "downloading", "self_testing", "activating", "probation", "rolling_back"):
+        for row in ("queued", "preflight", "downloading", "self_testing", "shadowing", "activating", "probation", "rolling_back"):
             if (fault, row) != (Fault.ERROR, "queued"):
                 yield from (Case(name, fault, 0, row, seed) for name in templates)
