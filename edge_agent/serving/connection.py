@@ -1,47 +1,27 @@
 """One HTTP connection: bytes in, requests to the service one at a time, answers out in the same order.
 
-Small requests are handled from one fixed buffer; a larger body is received straight into a buffer of
-its own length, so that a frame is not copied. Nothing grows without a bound: while an answer is being
+Small requests are read in place from one buffer; a larger body is received straight into a buffer of
+its own length, so that a frame is not copied. For a client that sends as large a body again the first
+buffer grows, so that one call receives it whole. Nothing grows without a bound: while an answer is being
 made, or the client does not read those it has, nothing more is read.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from edge_agent.serving.chunked_body import ChunkedBody
+from edge_agent.serving.door import Door
 from edge_agent.serving.http_messages import MAX_HEAD_BYTES, Head, HttpError, Response, error_response, parse_head, render
+from edge_agent.serving.receive_buffer import BUFFER_BYTES, ReceiveBuffer
 
 log = logging.getLogger(__name__)
 
-Body = bytes | bytearray
+Body = bytes | bytearray | memoryview
 Handler = Callable[[Head, Body], Response | Awaitable[Response]]
 
-_BUFFER_BYTES = 64 * 1024
 _END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Door(Protocol):
-    """What a connection is let in by."""
-
-    max_body_bytes: int
-
-    def opened(self, connection: "Connection") -> None:
-        """A connection is there."""
-
-    def closed(self, connection: "Connection") -> None:
-        """A connection is gone."""
-
-    def check(self, head: Head) -> None:
-        """Look at a request's head before its body is received; raises `HttpError`."""
-
-    def admit(self, held_bytes: int, wanted_bytes: int) -> None:
-        """Before a body that holds `held_bytes` takes more memory; raises `HttpError`."""
-
-    def answered(self, state: int) -> None:
-        """An answer with this HTTP code is sent."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -50,12 +30,10 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, handler: Handler, door: Door) -> None:
         self._handler = handler
         self._door = door
-        self._buffer = bytearray(_BUFFER_BYTES)
-        self._view = memoryview(self._buffer)
-        self._filled = 0
+        self._buffer = ReceiveBuffer()
         self._known: tuple[bytes, Head | None] = (b"", None)  # the last request's head with its end
         self._head: Head | None = None
-        self._body: bytearray | None = None
+        self._body: bytearray | memoryview | None = None
         self._body_view = memoryview(b"")
         self._received = 0
         self._chunks: ChunkedBody | None = None
@@ -73,14 +51,19 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def idle(self) -> bool:
         """Whether no request is under way, not even a part of one."""
-        return self._task is None and self._head is None and not self._filled
+        return self._task is None and self._head is None and not self._buffer.filled
 
     @property
     def body_bytes(self) -> int:
-        """Memory of the body that is being received."""
+        """Memory of the body that is being received, where it has memory of its own."""
         if self._chunks is not None:
             return self._chunks.reserved_bytes
-        return 0 if self._body is None else len(self._body)
+        return len(self._body) if isinstance(self._body, bytearray) else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory by which the buffer grew."""
+        return len(self._buffer.data) - BUFFER_BYTES
 
     @property
     def answering(self) -> bool:
@@ -122,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         """Where the next bytes go."""
         if self._body is not None:
             return self._body_view[self._received :]
-        return self._view[self._filled :]
+        return self._buffer.free()
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes were put there."""
@@ -134,9 +117,10 @@ class Connection(asyncio.BufferedProtocol):
             if self._received == len(self._body):
                 self._end_body(self._body)
             return
-        if not self._filled and self._chunks is None:
+        buffer = self._buffer
+        if not buffer.filled and self._chunks is None:
             self._begun_s = self.last_activity_s
-        self._filled += nbytes
+        buffer.filled += nbytes
         self._advance()
 
     def eof_received(self) -> bool:
@@ -178,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
         if transport is None or self.lingering:
             return
         self._forget_request()
-        self._filled = 0
+        self._buffer.filled = 0
         self._door.answered(error.state)
         transport.write(render(error_response(error), keep_alive=False))
         self.last_activity_s = self._loop.time()
@@ -195,26 +179,39 @@ class Connection(asyncio.BufferedProtocol):
 
     def _advance(self) -> None:
         """Handle what is in the buffer up to the end of one request, unless one is under way."""
-        if not self._filled or self._task is not None or self._body is not None or self._blocked_s is not None or self._is_over():
+        filled = self._buffer.filled
+        if not filled or self._task is not None or self._body is not None or self._blocked_s is not None or self._is_over():
             return
         try:
             if self._chunks is not None:
                 self._take_chunks(self._chunks)
-                return
-            known, head = self._known
-            if head is not None and self._buffer.startswith(known, 0, self._filled):
-                self._take_request(head, len(known))
-                return
-            end = self._buffer.find(_END, 0, min(self._filled, MAX_HEAD_BYTES))
-            if end >= 0:
-                head = parse_head(bytes(self._view[:end]))
-                self._known = bytes(self._view[: end + len(_END)]), head
-                self._take_request(head, end + len(_END))
+            elif not self._take_head(filled) and filled >= MAX_HEAD_BYTES:
+                self.refuse(HttpError(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes", close=True))
         except HttpError as error:
             self.refuse(error)
-            return
-        if end < 0 and self._filled >= MAX_HEAD_BYTES:
-            self.refuse(HttpError(431, f"the request's head is longer than {MAX_HEAD_BYTES} bytes", close=True))
+
+    def _take_head(self, filled: int) -> bool:
+        """Begin with the request in the buffer; False where its head is not whole yet."""
+        data = self._buffer.data
+        known, head = self._known
+        if head is not None and data.startswith(known, 0, filled):
+            if len(known) + head.content_length > len(data):
+                self._grow(len(known) + head.content_length)
+            self._take_request(head, len(known))
+            return True
+        end = data.find(_END, 0, min(filled, MAX_HEAD_BYTES))
+        if end < 0:
+            return False
+        begin = end + len(_END)
+        head = parse_head(bytes(self._buffer.view[:end]))
+        self._known = bytes(self._buffer.view[:begin]), head
+        self._take_request(head, begin)
+        return True
+
+    def _grow(self, size_bytes: int) -> None:
+        """For a client that sends the same again: room for all of it."""
+        if self._door.may_keep(size_bytes):
+            self._buffer.grow(size_bytes)
 
     def _is_over(self) -> bool:
         return self.lingering or self._transport is None or self._transport.is_closing()
@@ -225,33 +222,38 @@ class Connection(asyncio.BufferedProtocol):
         if head.chunked:
             self._begin_chunks(head, begin)
             return
-        there = min(self._filled - begin, head.content_length)
-        if there == head.content_length:
-            body = bytes(self._view[begin : begin + there])
-            self._shift(begin + there)
-            self._dispatch(head, body)
+        buffer, end = self._buffer, begin + head.content_length
+        if buffer.filled >= end:
+            self._dispatch(head, buffer.take(begin, end))
             return
-        self._door.admit(0, head.content_length)
-        self._head, self._body, self._received = head, bytearray(head.content_length), there
-        self._body_view = memoryview(self._body)
-        self._body_view[:there] = self._view[begin : begin + there]
-        self._filled = 0
+        there = buffer.filled - begin
+        if end <= len(buffer.data):
+            self._body = buffer.in_place(begin, end)
+            self._body_view = self._body
+        else:
+            self._door.admit(0, head.content_length)
+            self._body = bytearray(head.content_length)
+            self._body_view = memoryview(self._body)
+            self._body_view[:there] = buffer.view[begin : begin + there]
+        self._head, self._received = head, there
+        buffer.filled = 0
         self._say_continue(head)
 
     def _begin_chunks(self, head: Head, begin: int) -> None:
         self._head, self._chunks = head, ChunkedBody(self._door.max_body_bytes, self._door.admit)
-        self._shift(begin)
-        if self._filled:
+        self._buffer.shift(begin)
+        if self._buffer.filled:
             self._take_chunks(self._chunks)
         else:
             self._say_continue(head)
 
     def _take_chunks(self, chunks: ChunkedBody) -> None:
-        self._shift(chunks.feed(self._view[: self._filled]))
+        buffer = self._buffer
+        buffer.shift(chunks.feed(buffer.view[: buffer.filled]))
         if chunks.done:
             self._end_body(chunks.body)
 
-    def _end_body(self, body: bytearray) -> None:
+    def _end_body(self, body: bytearray | memoryview) -> None:
         head = self._head
         self._forget_request()
         if head is not None:
@@ -260,12 +262,6 @@ class Connection(asyncio.BufferedProtocol):
     def _say_continue(self, head: Head) -> None:
         if head.expects_continue and self._transport is not None:
             self._transport.write(_CONTINUE)
-
-    def _shift(self, used: int) -> None:
-        rest = self._filled - used
-        if rest:
-            self._view[:rest] = bytes(self._view[used : self._filled])
-        self._filled = rest
 
     # Answers
 
@@ -282,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._answer_in_turn(head, answer)
                 return
             self._answer(head, answer)
-        if self._filled:
+        if self._buffer.filled:
             self._go_on_soon()
 
     def _answer_in_turn(self, head: Head, answer: Awaitable[Response]) -> None:
@@ -326,12 +322,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.close()
 
     def _answer(self, head: Head, response: Response, *, close: bool = False) -> None:
-        keep_alive = head.keep_alive and not close and not self.draining and (not self._eof or bool(self._filled))
+        keep_alive = head.keep_alive and not close and not self.draining and (not self._eof or bool(self._buffer.filled))
         self._door.answered(response.state)
         self.last_activity_s = self._loop.time()
         if self._transport is None:
             return
         self._transport.write(render(response, keep_alive=keep_alive, with_body=head.method != "HEAD"))
         if not keep_alive:
-            self._filled = 0
+            self._buffer.filled = 0
             self._transport.close()

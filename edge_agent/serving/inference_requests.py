@@ -14,6 +14,7 @@ import numpy as np
 from contract.manifest import Manifest, TensorSpec
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.tensors import fit
+from edge_agent.serving.connection import Body
 from edge_agent.serving.http_messages import HttpError
 from edge_agent.serving.tensor_codec import DATATYPES, RAW_DTYPES, RAW_HERE, TensorError, decode_json, decode_text
 
@@ -119,7 +120,7 @@ class Form:
         begin, self.binary_bytes = self.binary_bytes, self.binary_bytes + size_bytes
         self.binary_inputs.append(BinaryInput(tensor.name, begin, self.binary_bytes, dtype, shape))
 
-    def sample(self, body: bytes | bytearray, json_length: int, inputs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
+    def sample(self, body: Body, json_length: int, inputs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
         """The inputs of one request; numbers share the memory of `body`.
 
         Raises:
@@ -158,7 +159,7 @@ class InferReader:
         self._forms: dict[bytes, Form] = {}
         self._decoder = msgspec.json.Decoder(InferRequest)
 
-    def decode(self, headers: Mapping[str, str], body: bytes | bytearray) -> Inquiry:
+    def decode(self, headers: Mapping[str, str], body: Body) -> Inquiry:
         """Decode a request.
 
         Raises:
@@ -172,7 +173,7 @@ class InferReader:
         form = self._forms.get(head) or self._learn(head)
         return Inquiry(form.sample(body, length, self._inputs), form)
 
-    def _read(self, head: bytes | bytearray) -> Form:
+    def _read(self, head: Body) -> Form:
         try:
             request = self._decoder.decode(head)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

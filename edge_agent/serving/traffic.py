@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 256
 SMALL_BODY_BYTES = 64 * 1024
 BODIES_AT_ONCE = 4
+KEPT_MAX_BYTES = 8 << 20
 RETRY_SOON = (("Retry-After", "1"),)
 
 
@@ -59,7 +60,7 @@ class TrafficDoor:
         self._answers[state] += 1
 
     def check(self, head: Head) -> None:
-        """See `connection.Door`."""
+        """See `door.Door`."""
         if head is not self._known:  # a client that repeats itself has the same head each time
             self._let_in(head)
             self._known = head
@@ -68,8 +69,12 @@ class TrafficDoor:
         if len(self._traffic.connections) > MAX_CONNECTIONS:
             raise HttpError(503, f"more than {MAX_CONNECTIONS} connections are open", close=True, headers=RETRY_SOON)
 
+    def may_keep(self, size_bytes: int) -> bool:
+        """See `door.Door`."""
+        return sum(connection.kept_bytes for connection in self._traffic.connections) + size_bytes <= KEPT_MAX_BYTES
+
     def admit(self, held_bytes: int, wanted_bytes: int) -> None:
-        """See `connection.Door`."""
+        """See `door.Door`."""
         if wanted_bytes <= SMALL_BODY_BYTES:
             return
         if self._traffic.body_bytes - held_bytes + wanted_bytes > BODIES_AT_ONCE * self.max_body_bytes:
