@@ -87,7 +87,7 @@ class UpdatePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
         check_windows((*self.download_windows, *self.activation_windows))
 
     def without_windows(self) -> "UpdatePolicy":
-        """The same, at any time: for going back, which must not wait."""
+        """The same, at any time: for going back, which must not wait for a window."""
         return msgspec.structs.replace(self, download_windows=(), activation_windows=())
 
 

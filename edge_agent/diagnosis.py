@@ -198,7 +198,7 @@ def _journal(home: Home) -> Finding:
         return Finding("Updates", WRONG, known.damage, "Restart the agent: it serves the last known good version and begins a new journal")
     troubled = [
         f"{slot}: {update.wish.model.model} {update.wish.model.version} {update.state.value}"
-        + (f" ({update.reason.value}: {update.detail})" if update.reason else "")
+        + (f" ({update.reason.value}: {update.detail})" if update.reason else f", {update.waits_for}" if update.waits_for else "")
         for slot, update in known.updates.items()
     ]
     failed = any(update.state in {UpdateState.FAILED, UpdateState.ROLLED_BACK} for update in known.updates.values())

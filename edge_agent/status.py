@@ -133,7 +133,7 @@ def _update(subject: str, slot: SlotStatus) -> list[Finding]:
         return []
     what = f"update to {update.target.model} {update.target.version}: {update.state.value}"
     if update.state not in _FAILED:
-        return [Finding(subject, NOTE, what)]
+        return [Finding(subject, NOTE, f"{what}: {update.detail}" if update.detail else what)]
     why = f" ({update.reason.value}: {update.detail})" if update.reason is not None else ""
     return [Finding(subject, NOTE, f"{what}{why}", "What served before serves on; correct the version and publish it anew")]
 

@@ -39,15 +39,28 @@ def rollout() -> None:
 @click.option("--application", default="", metavar="NAME[:VERSION]", help="Application to deliver with it.")
 @click.option("--gate", "gates", multiple=True, metavar="NAME=VALUE", help="A limit of the gates, e.g. max_failures=1; repeat.")
 @click.option("--policy", multiple=True, metavar="NAME=VALUE", help="How careful devices are, e.g. probation_s=60; repeat.")
+@click.option(
+    "--download-window",
+    "download_windows",
+    multiple=True,
+    metavar="WINDOW",
+    help="Download only then: [DAYS ]HH:MM-HH:MM[ local], e.g. 22:00-06:00; UTC unless local; repeat.  [default: always]",
+)
+@click.option(
+    "--activation-window",
+    "activation_windows",
+    multiple=True,
+    metavar="WINDOW",
+    help="Activate only then, e.g. 'sat,sun 02:00-04:00 local'; repeat.  [default: always]",
+)
 @click.option("--telemetry", multiple=True, metavar="NAME=VALUE", help="How often devices speak, e.g. window_s=10; repeat.")
 @click.option("--on-failure", type=click.Choice(["rollback", "pause"]), default="rollback", show_default=True)
 @click.option("--stagger", "stagger_s", default=0.0, help="Seconds between two devices of a phase.")
 @click.option(
     "--device-deadline",
     "device_deadline_s",
-    default=86400.0,
-    show_default=True,
-    help="Seconds after which a silent device counts as unreachable.",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds after which a silent device counts as unreachable.  [default: 86400; with a window, a week more]",
 )
 @click.option("--force", is_flag=True, help="Try again on devices that quarantined this version.")
 @click.option("--approval", is_flag=True, help="Wait for an approval before it may start.")

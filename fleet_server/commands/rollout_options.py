@@ -12,6 +12,11 @@ from contract.files import read_bounded
 from contract.messages import Telemetry, UpdatePolicy
 from contract.rest import GateSpec, PhaseSpec, RolloutSpec
 
+WINDOWS = ("download_windows", "activation_windows")
+DEVICE_DEADLINE_S = 86400.0
+LONGEST_WAIT_S = 7 * 86400.0
+"""From one opening of a weekly window to the next."""
+
 
 def read_spec(path: Path) -> RolloutSpec:
     """A whole spec from a JSON file."""
@@ -36,15 +41,30 @@ def build_spec(options: dict[str, Any]) -> RolloutSpec:
         application=application,
         application_version=int(_number(application_version or "0", "--application")),
         gates=_settings(GateSpec, options["gates"], "--gate"),
-        policy=_settings(UpdatePolicy, options["policy"], "--policy"),
+        policy=_policy(options),
         telemetry=_settings(Telemetry, options["telemetry"], "--telemetry"),
         on_failure=options["on_failure"],
         stagger_s=options["stagger_s"],
         approval=options["approval"],
         start=not options["no_start"],
-        device_deadline_s=options["device_deadline_s"],
+        device_deadline_s=_device_deadline_s(options),
         force=options["force"],
     )
+
+
+def _policy(options: dict[str, Any]) -> UpdatePolicy:
+    policy: UpdatePolicy = _settings(UpdatePolicy, options["policy"], "--policy")
+    windows = {name: options[name] for name in WINDOWS if options[name]}
+    try:
+        return msgspec.structs.replace(policy, **windows)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _device_deadline_s(options: dict[str, Any]) -> float:
+    if options["device_deadline_s"] is not None:
+        return float(options["device_deadline_s"])
+    return DEVICE_DEADLINE_S + (LONGEST_WAIT_S if any(options[name] for name in WINDOWS) else 0.0)
 
 
 def _phase(text: str) -> PhaseSpec:

@@ -147,7 +147,7 @@ def call_back(connection: Connection, conduct: Conduct, row: Row[Any], devices: 
         slot = msgspec.json.decode(found.previous, type=DesiredSlot) if found.previous else DesiredSlot()
         if slot.model and find_version_by_digest(connection, slot.model.manifest.sha256) is None:
             slot = DesiredSlot(None, slot.application)  # it was withdrawn meanwhile; the device would refuse it
-        wish = Wish(_without_rollout(slot), spec.policy, spec.telemetry)
+        wish = Wish(_without_rollout(slot), spec.policy.without_windows(), spec.telemetry)
         values: dict[str, Any] = {"rollback_revision": issue(connection, conduct.director, device, wish, conduct.now)}
         values |= {"rolled_back_by": found.rolled_back_by or "rollout"}
         if slot.model is None:

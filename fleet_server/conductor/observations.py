@@ -39,6 +39,7 @@ def _is_news(row: Row[Any], change: UpdateEvent | UpdateReport) -> bool:
         return False
     late = row.settled and change.attempt == row.attempt and change.state not in FINAL_UPDATE_STATES
     same = row.state == change.state.value and row.attempt == change.attempt
+    same = same and (row.settled or row.detail == change.detail)  # what it waits for changes within a state
     return not late and not same  # an old event from the outbox does not reopen what a newer report settled
 
 

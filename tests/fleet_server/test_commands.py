@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from fleet_server.cli import COMMANDS, cli
 from fleet_server.client import FleetClient
+from fleet_server.commands.rollout_options import build_spec
 from fleet_server.data_folder import DataFolder
 from fleet_server.errors import FleetError
 from tests.fleet_server.running import running_server
@@ -110,6 +111,8 @@ def behave(model):
         (["--weights", "1-2"], "no number"),
         (["--policy", "probation_s"], "probation_s"),
         (["--on-failure", "panic"], "panic"),
+        (["--download-window", "at night"], "is no maintenance window"),
+        (["--activation-window", "moon 02:00-04:00"], "names no days"),
     ],
 )
 def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
@@ -120,6 +123,15 @@ def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
     )
     assert result.exit_code == 2
     assert words in result.output
+
+
+def test_windows_come_into_the_policy_and_give_devices_more_time():
+    options = {"policy": ("probation_s=5",), "download_windows": (), "activation_windows": ("sun 02:00-04:00",), "device_deadline_s": None}
+    others = {"model": "digits", "version": 1, "application": "", "weights": "1:1", "name": "", "phases": (), "control": None}
+    others |= {"devices": (), "gates": (), "telemetry": (), "on_failure": "rollback", "stagger_s": 0.0, "approval": False}
+    spec = build_spec({**others, **options, "no_start": False, "force": False})
+    assert (spec.policy.probation_s, spec.policy.activation_windows) == (5.0, ("sun 02:00-04:00",))
+    assert spec.device_deadline_s == 8 * 86400.0
 
 
 def name_in_environment(monkeypatch, tmp_path, **given):

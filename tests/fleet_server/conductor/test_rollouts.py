@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from contract.codec import decode, utc_now
-from contract.messages import Desired, Drift, Reported, ReportedSlot, UpdateEvent, UpdateReport, VersionRef, Window
+from contract.messages import Desired, Drift, Reported, ReportedSlot, UpdateEvent, UpdatePolicy, UpdateReport, VersionRef, Window
 from contract.rest import PhaseSpec, RolloutAction, RolloutSpec
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, RolloutState, UpdateState
@@ -148,6 +148,23 @@ def test_a_forced_rollout_asks_for_another_try_and_its_call_back_does_not(everyw
     everywhere.act(rollout, "rollback")
     everywhere.turn()
     assert {(everywhere.wish(device)[1].version, everywhere.wish(device)[1].force) for device in DEVICES} == {(1, False)}
+
+
+def test_windows_reach_the_devices_but_going_back_does_not_wait_for_one(everywhere):
+    rollout = everywhere.create(3, policy=UpdatePolicy(activation_windows=("02:00-04:00",)))
+    assert everywhere.read(find_desired, "pi-1").policy.activation_windows == ("02:00-04:00",)
+    everywhere.act(rollout, "rollback")
+    everywhere.turn()
+    assert {everywhere.read(find_desired, device).policy for device in DEVICES} == {UpdatePolicy()}
+
+
+def test_what_a_device_waits_for_is_seen_in_the_rollout(everywhere):
+    rollout = everywhere.create(3)
+    revision, model = everywhere.wish("pi-1")
+    for detail in ("", "waits for its maintenance window, opens 2026-06-11 02:00 UTC", ""):
+        everywhere.report("pi-1", UpdateReport(UpdateState.SELF_TESTING, model.ref, revision, detail=detail))
+        found = next(found for found in everywhere.view(rollout).assignments if found.device == "pi-1")
+        assert (found.state, found.detail, found.settled) == (UpdateState.SELF_TESTING, detail, False)
 
 
 def test_devices_that_were_fine_are_rolled_back_by_the_rollout(everywhere):
