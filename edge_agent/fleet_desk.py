@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from contract.codec import MESSAGE_MAX_BYTES, decode, encode, utc_now
+from contract.commands import CommandResult
 from contract.errors import ContractError
 from contract.messages import Ack, Event, Health, Hello, Reported, Telemetry, UpdateEvent, Window
 from contract.signing import PublicKey
 from contract.topics import Channel
-from edge_agent.commands_received import answer_command
+from edge_agent.commands_received import Action, Addressee, CommandsReceived
 from edge_agent.enrolment import Identity
 from edge_agent.fleet_link import FleetLink
 from edge_agent.home import Home
@@ -55,6 +57,7 @@ class FleetDesk:
         self.outbox = outbox
         self._owner = owner
         self._link: FleetLink | None = None
+        self._commands: CommandsReceived | None = None
         self._session = 0
         self._may_send = False
         self._sent_upto = 0
@@ -82,6 +85,12 @@ class FleetDesk:
     def attach(self, link: FleetLink) -> None:
         """Use this connection."""
         self._link = link
+
+    def open_commands(self, actions: Mapping[str, Action]) -> CommandsReceived:
+        """Take commands from now on; whoever asked for them runs them."""
+        addressee = Addressee(self.device, self._director)
+        self._commands = CommandsReceived(self._home.state / "commands.json", addressee, actions, self._keep)
+        return self._commands
 
     # Wishes
 
@@ -165,7 +174,7 @@ class FleetDesk:
         """Keep a window until the server has it."""
         self._keep(window)
 
-    def _keep(self, message: Event | Window) -> None:
+    def _keep(self, message: Event | Window | CommandResult) -> None:
         self.outbox.put(message)
         self._wake.set()
 
@@ -205,10 +214,8 @@ class FleetDesk:
             self.take_desired(payload)
         elif channel is Channel.ACK:
             self._take_ack(payload)
-        elif channel is Channel.COMMAND and payload:
-            result = answer_command(payload, self._director, self._account.identity.record.device, {"report": self.report_soon})
-            if result is not None:
-                self._publish(Channel.COMMAND_RESULT, encode(result))
+        elif channel is Channel.COMMAND and payload and self._commands is not None:
+            self._commands.take(payload)
 
     def _take_ack(self, payload: bytes) -> None:
         try:

@@ -9,7 +9,7 @@
 | `versions/<digest>/` | verified versions, hard links to the objects |
 | `engines/<digest>/` | what an accelerator built of a version: can be built again |
 | `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
-| `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite` |
+| `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite`, `commands.json` |
 | `inbox/` | lone packages that wait to be installed |
 | `data/`, `captured/` | what applications write: the files of their sinks, field samples |
 | `secrets/`, `hooks/`, `config.json` | the owner's: passwords of applications, functions, settings |

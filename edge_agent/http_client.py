@@ -70,6 +70,11 @@ class ServerHttp:
         with self._request("POST", path, body=body, headers={"Content-Type": "application/json"}) as response:
             return _read(response, max_bytes)
 
+    def put(self, path: str, body: bytes, content_type: str, max_bytes: int) -> bytes:
+        """Answer to a body of bytes; raises as `get`."""
+        with self._request("PUT", path, body=body, headers={"Content-Type": content_type}) as response:
+            return _read(response, max_bytes)
+
     def _request(
         self, method: str, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:

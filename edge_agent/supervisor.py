@@ -13,6 +13,7 @@ from contract.codec import utc_now
 from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
 from contract.states import FINAL_UPDATE_STATES
 from edge_agent import systemd
+from edge_agent.command_actions import Means, list_actions
 from edge_agent.findings import NOTE, WRONG, Finding
 from edge_agent.fleet_desk import FleetDesk
 from edge_agent.fleet_membership import LOOK_AGAIN_S, Membership
@@ -82,7 +83,7 @@ class Supervisor:
         identity, self._no_worker_user = settle_identity(home, settings.worker_user)
         machinery = Machinery(run_self_test=partial(run_self_test, identity=identity))
         tools = Tools(home, self._store, self._memory, settings, Turn(), membership.repository, membership.http, machinery)
-        self._slots = RunningSlots(tools, self._journal, self, self._begin)
+        self._tools, self._slots = tools, RunningSlots(tools, self._journal, self, self._begin)
         self._slots.access, self._slots.identity = access, identity
         record = membership.identity.record if membership.identity is not None else None
         self._device = record.device if record is not None else ""
@@ -117,7 +118,10 @@ class Supervisor:
         await self._slots.boot(known)
         if known.damage:
             self._set_journal_aside(known)
-        self._desk = self._membership.join(self._memory, self, self._begin)
+        self._desk = desk = self._membership.join(self._memory, self, self._begin)
+        if desk is not None:
+            means = Means(self._tools, self._slots.runners, desk.report_soon)
+            self._begin(desk.open_commands(list_actions(means)).run(), "commands")
         self.agent_event(f"the agent started{': ' + known.damage if known.damage else ''}", {})
         self._begin_loops()
 

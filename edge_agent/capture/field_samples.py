@@ -17,7 +17,7 @@ from contract.application import Application
 from contract.samples import FieldSample
 from edge_agent.capture.choice import HourlyLimit, draw, reason_to_keep
 from edge_agent.capture.sample_encoding import encode_sample
-from edge_agent.capture.store import FieldSampleStore
+from edge_agent.capture.store import CAPTURED_FOLDER, FieldSampleStore
 from edge_agent.capture.wish import ASKED, WishWatch
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings
@@ -26,7 +26,6 @@ from edge_agent.sinks.sink import Record
 if TYPE_CHECKING:
     import numpy as np
 
-CAPTURED_FOLDER = "captured"
 WAITING = 4
 CLOSE_S = 1.0
 

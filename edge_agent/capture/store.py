@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from contract.errors import SizeError
 from contract.files import read_bounded, sha256_of
 from contract.samples import LINE_MAX_BYTES, FieldSample
 
+CAPTURED_FOLDER = "captured"
 _NUMBERED = re.compile(r"^([1-9][0-9]{0,17})\.([a-z]{1,8})$")
 _LINE_SUFFIX = "json"
 
@@ -157,7 +159,7 @@ def _write_new(folder: Path, name: str, data: bytes) -> None:
     temporary = folder / f".{os.getpid()}-{name}.part"
     try:
         with temporary.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            os.fchmod(file.fileno(), 0o660 if folder.stat().st_mode & stat.S_IWGRP else 0o600)  # the agent may be another user
             file.write(data)
         os.link(temporary, folder / name)
     finally:
