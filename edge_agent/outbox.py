@@ -4,6 +4,9 @@ A message gets its sequence number when it is first sent, not when it is made: s
 stream have no gaps, whatever was dropped to keep the file small. Only the server's own
 acknowledgement (`committed_upto`) removes a message; until then it is sent again.
 
+A disk that is full or broken when the agent starts keeps nothing from it: the outbox then lives in memory, with a
+stream of its own, and moves to its file as soon as that can be opened.
+
 Updates' and the agent's own events are written at once. Windows, rules' events and acknowledgements
 wait up to `hold_s` in memory and are written together: a kill loses at most those seconds of them.
 """
@@ -24,6 +27,8 @@ MAX_BYTES = 16 << 20
 IN_FLIGHT = 100
 HOLD_S = 2.0
 HELD_MAX_BYTES = 256 << 10
+IN_MEMORY_MAX_BYTES = 1 << 20
+REOPEN_EVERY_S = 10.0
 _LAST_URGENT = PRIORITIES.index("agent")
 
 log = logging.getLogger(__name__)
@@ -43,7 +48,10 @@ class Outbox:
     ) -> None:
         """Open or make the file; a damaged one is set aside and a new stream begins."""
         self._max_bytes, self._in_flight, self._hold_s, self._clock = max_bytes, in_flight, hold_s, clock
-        self._file = OutboxFile(path)
+        self._path = path
+        self.trouble = ""  # why it lives in memory; empty where it does not
+        self._reopen_s = 0.0
+        self._file = self._open_file() or OutboxFile(None)
         self._sent = self._file.sent()
         self._held: list[Unsent] = []
         self._lost: list[int] = []  # priorities of what was dropped from memory
@@ -84,6 +92,29 @@ class Outbox:
         """How often something was written since the start."""
         return self._file.transactions
 
+    def _open_file(self) -> OutboxFile | None:
+        self._reopen_s = self._clock() + REOPEN_EVERY_S
+        try:
+            file = OutboxFile(self._path)
+        except (OSError, sqlite3.Error) as error:
+            if str(error) != self.trouble:
+                log.error("The outbox can not be opened and lives in memory: %s", error)  # noqa: TRY400  (said in words)
+            self.trouble = str(error) or type(error).__name__
+            return None
+        self.trouble = ""
+        return file
+
+    def _move_to_disk(self) -> None:
+        """What waits in memory goes behind what the file holds, as if it had never been sent."""
+        file = self._open_file() if self.trouble and self._clock() >= self._reopen_s else None
+        if file is None:
+            return
+        log.info("The outbox can be opened again")
+        known = [*self._file.all_unsent(), *self._held]
+        self._file.close()
+        self._file, self._sent, self._held, self._acked_upto = file, file.sent(), known, 0
+        self._commit(0)
+
     def put(self, message: Event | Window | CommandResult) -> None:
         """Keep a message until the server has it; its stream and sequence are set when it is sent.
 
@@ -97,6 +128,7 @@ class Outbox:
 
     def flush_if_due(self) -> None:
         """Write what `waiting` has not taken up for a while, because nobody asks; cheap where there is nothing."""
+        self._move_to_disk()
         if (self._held or self._acked_upto) and self._clock() - self._changed_s >= 2 * self._hold_s:
             self.flush()
 
@@ -109,6 +141,7 @@ class Outbox:
 
         At most `in_flight` have a sequence at a time; the rest follow as acknowledgements come.
         """
+        self._move_to_disk()
         due = bool(self._held) and self._clock() - self._changed_s >= self._hold_s
         room = self._in_flight - len(self._sent)
         if room > 0 and (self._file.unsent or due):
@@ -133,7 +166,8 @@ class Outbox:
     def _commit(self, number: int) -> None:
         """Write everything, and give up to `number` messages their sequence."""
         urgent = any(held.priority <= _LAST_URGENT for held in self._held)
-        change = Change(self._max_bytes, self._acked_upto, tuple(self._held), tuple(self._lost), number, urgent)
+        max_bytes = min(self._max_bytes, IN_MEMORY_MAX_BYTES) if self.trouble else self._max_bytes
+        change = Change(max_bytes, self._acked_upto, tuple(self._held), tuple(self._lost), number, urgent)
         try:
             numbered = self._file.commit(change)
         except sqlite3.Error as error:

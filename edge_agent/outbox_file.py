@@ -72,11 +72,11 @@ class Change(NamedTuple):
 class OutboxFile:
     """An open outbox; `unsent` counts messages without a number, `size_bytes` all bodies, `transactions` what was committed."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file; a damaged one is set aside and a new stream begins.
+    def __init__(self, path: Path | None) -> None:
+        """Open or make the file; a damaged one is set aside and a new stream begins. None: in memory only.
 
         Raises:
-            sqlite3.OperationalError: the disk is full or broken.
+            sqlite3.OperationalError, OSError: the disk is full or broken.
         """
         self._path = path
         self.transactions = 0
@@ -89,9 +89,12 @@ class OutboxFile:
 
     def set_aside(self, error: sqlite3.DatabaseError) -> None:
         """Keep the damaged file beside a new, empty one."""
-        log.warning("The outbox is damaged (%s); it is kept as %s.damaged and a new one begins", error, self._path.name)
+        log.warning("The outbox is damaged (%s); it is kept as %s.damaged and a new one begins", error, self._path)
         with contextlib.suppress(AttributeError, sqlite3.Error):
             self._db.close()
+        if self._path is None:
+            self._open()
+            return
         self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -123,6 +126,11 @@ class OutboxFile:
         """All messages that have a number, in its order."""
         rows = self._db.execute("SELECT sequence, channel, body FROM message WHERE sequence IS NOT NULL ORDER BY sequence")
         return [Waiting(sequence, Channel(channel), body) for sequence, channel, body in rows]
+
+    def all_unsent(self) -> list[Unsent]:
+        """All messages, as if none had ever been given a number; in the order of sequence, then priority and age."""
+        rows = self._db.execute("SELECT priority, channel, body FROM message ORDER BY sequence IS NULL, sequence, priority, id")
+        return [Unsent(priority, Channel(channel), body) for priority, channel, body in rows]
 
     def commit(self, change: Change) -> list[Waiting]:
         """Do all of `change` or nothing; returns the messages that were numbered.
@@ -200,8 +208,8 @@ def is_disk_trouble(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+def _connect(path: Path | None) -> sqlite3.Connection:
+    db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=5.0)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

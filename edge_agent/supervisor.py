@@ -123,6 +123,9 @@ class Supervisor:
             means = Means(self._tools, self._slots.runners, desk.report_soon)
             self._begin(desk.open_commands(list_actions(means)).run(), "commands")
         self.agent_event(f"the agent started{': ' + known.damage if known.damage else ''}", {})
+        for trouble in self._troubles():
+            if trouble.verdict == WRONG:
+                self.agent_event(trouble.text, {})
         self._begin_loops()
 
     def _set_journal_aside(self, known: JournalState) -> None:
@@ -264,6 +267,9 @@ class Supervisor:
         if self._slots.endpoint_trouble:
             text = f"run/endpoint.json can not be written: {self._slots.endpoint_trouble}; the endpoint answers all the same"
             found.append(Finding("Disk", WRONG, text, "Free some space on the disk, or replace it"))
+        if self._desk is not None and self._desk.outbox.trouble:
+            text = f"the outbox can not be opened and lives in memory: {self._desk.outbox.trouble}"
+            found.append(Finding("Disk", WRONG, text, "Free some space on the disk, or replace it; a restart loses what waits in memory"))
         if self._no_worker_user:
             text = f"models run as the agent's own user and could read its keys: {self._no_worker_user}"
             found.append(Finding("Worker", NOTE, text, "See `Security of the device` in the operator's guide"))

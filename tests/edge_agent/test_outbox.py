@@ -243,3 +243,46 @@ def test_whatever_happens_each_message_reaches_the_server_once_in_order(steps: l
     assert sorted(stored) == list(range(1, put + 1))
     assert outbox.depth == 0
     outbox.close()
+
+
+def test_a_file_that_can_not_be_opened_means_memory_and_it_moves_to_the_disk_once_that_is_better(tmp_path: Path) -> None:
+    path, now = tmp_path / "outbox.sqlite", [0.0]
+    path.mkdir()  # no file of this name can be had
+    outbox = Outbox(path, clock=lambda: now[0])
+    assert "unable to open" in outbox.trouble
+    outbox.put(event("sent in memory"))
+    assert texts(outbox) == ["sent in memory"]
+    in_memory = outbox.stream
+    path.rmdir()
+    outbox.put(event("not sent yet"))
+    now[0] = 61.0
+    assert texts(outbox) == ["sent in memory", "not sent yet"]
+    assert (outbox.trouble, outbox.stream == in_memory) == ("", False)
+    assert outbox.acknowledge(in_memory, 1) == 0, "a late acknowledgement of the stream in memory forgets nothing"
+    outbox.close()
+    assert texts(Outbox(path)) == ["sent in memory", "not sent yet"]
+
+
+def test_what_the_file_held_when_it_could_not_be_opened_comes_first_when_it_can(tmp_path: Path) -> None:
+    path, now = tmp_path / "outbox.sqlite", [0.0]
+    before = Outbox(path)
+    before.put(event("before"))
+    before.close()
+    path.rename(tmp_path / "kept")
+    path.mkdir()
+    outbox = Outbox(path, clock=lambda: now[0])
+    outbox.put(event("meanwhile"))
+    path.rmdir()
+    (tmp_path / "kept").rename(path)
+    now[0] = 61.0
+    assert texts(outbox) == ["before", "meanwhile"]
+
+
+def test_an_outbox_in_memory_does_not_grow_without_bound(tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite").mkdir()
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    for _ in range(800):
+        outbox.put(event("x" * 1900))
+    outbox.flush()
+    assert outbox.depth * 1900 < 2 << 20
+    assert outbox.dropped > 0

@@ -16,8 +16,10 @@ from tests.simulators.waiting import wait_until
 class AgentProcess:
     """Use as a context manager; SIGKILL at the end if it still runs."""
 
-    def __init__(self, home: Path, *, name: str = "agent") -> None:
+    def __init__(self, home: Path, *, name: str = "agent", before: tuple[str, ...] = ()) -> None:
+        """`before` is put before the agent's command line."""
         self.home = home
+        self._before = before
         self.log = home.parent / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -38,7 +40,7 @@ class AgentProcess:
         (self.home / "run" / "endpoint.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge_agent.cli", "run", "--home", str(self.home), "--http-port", "0"],
+                [*self._before, sys.executable, "-m", "edge_agent.cli", "run", "--home", str(self.home), "--http-port", "0"],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
