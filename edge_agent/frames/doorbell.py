@@ -65,6 +65,8 @@ class Doorbell:
 
     def ring(self, message: bytes, payload: tuple[memoryview, ...] = (), descriptor: int = -1) -> bool:
         """Send one message; what the socket does not take at once waits. False where the other end is gone."""
+        if len(message) > MESSAGE_MAX_BYTES:
+            raise ValueError(f"a message of {len(message)} bytes; at most {MESSAGE_MAX_BYTES} are sent")
         if self._closed:
             return False
         if len(self._waiting) >= QUEUE_MAX:

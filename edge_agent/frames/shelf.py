@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from edge_agent.frames.messages import Tensor
-from edge_agent.frames.slots import SLOT_MAX_BYTES, SlotError, SlotPool
+from edge_agent.frames.slots import POOL_MAX_BYTES, SlotError, SlotPool
 
 DTYPES = frozenset({"uint8", "int8", "int32", "int64", "float16", "float32", "float64", "bool"})
 ALIGNMENT = 64
@@ -72,9 +72,9 @@ class SlotShelf:
         pool = self._pool
         if pool is not None and size_bytes <= pool.slot_bytes:
             return pool
-        wanted = size_bytes if pool is None else min(SLOT_MAX_BYTES, max(size_bytes, round(GROWTH * pool.slot_bytes)))
+        grown = 0 if pool is None else min(round(GROWTH * pool.slot_bytes), POOL_MAX_BYTES // self._slots)
         try:
-            pool = SlotPool(self._slots, wanted)
+            pool = SlotPool(self._slots, max(size_bytes, grown))
         except SlotError as error:
             raise ShelfError(str(error)) from error
         length = pool.slot_bytes
@@ -110,6 +110,6 @@ def _lay_out(sample: Sample, alignment: int) -> tuple[tuple[Tensor, ...], int]:
         begin = -(-end // alignment) * alignment
         tensors.append(Tensor(name, array.dtype.name, array.shape, begin))
         end = begin + array.nbytes
-    if not 0 < end <= SLOT_MAX_BYTES:
-        raise ShelfError(f"a sample of {end} bytes; at least 1 and at most {SLOT_MAX_BYTES} are handed over")
+    if not 0 < end <= POOL_MAX_BYTES:
+        raise ShelfError(f"a sample of {end} bytes; at least 1 and at most {POOL_MAX_BYTES} are handed over")
     return tuple(tensors), end

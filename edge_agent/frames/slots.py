@@ -9,8 +9,8 @@ import mmap
 import os
 import weakref
 
-SLOT_MAX_BYTES = 1 << 30
-"""Above a picture of 64 million pixels in three float32 planes; what is larger is refused."""
+POOL_MAX_BYTES = 1 << 30
+"""Of all slots together: three pictures of 64 million pixels fit; what is larger is refused."""
 
 _SHRINK = getattr(fcntl, "F_SEAL_SHRINK", 0)
 _FIXED_SIZE = _SHRINK | getattr(fcntl, "F_SEAL_GROW", 0) | getattr(fcntl, "F_SEAL_SEAL", 0)
@@ -30,10 +30,10 @@ class SlotPool:
         Raises:
             SlotError: too large, or there is no memory for them.
         """
-        if not 0 < slot_bytes <= SLOT_MAX_BYTES:
-            raise SlotError(f"a sample of {slot_bytes} bytes; slots of at most {SLOT_MAX_BYTES} are made")
         self.slot_bytes = -(-slot_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
         self.slots = slots
+        if not 0 < self.size_bytes <= POOL_MAX_BYTES:
+            raise SlotError(f"{slots} slots of {slot_bytes} bytes are wanted, at most {POOL_MAX_BYTES // slots} each can be had")
         self.descriptor = _allocate(slots * self.slot_bytes)
         weakref.finalize(self, os.close, self.descriptor)  # those who have mapped the memory keep it
         self.memory = mmap.mmap(self.descriptor, self.size_bytes, flags=mmap.MAP_SHARED | _MAP_AT_ONCE)

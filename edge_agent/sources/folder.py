@@ -10,7 +10,7 @@ from edge_agent.engine.decoding import read_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.sources.pace import Pace
-from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -42,7 +42,7 @@ class FolderSource:
         while True:
             for path in self._files:
                 await pace.wait()
-                name = path.relative_to(self._folder).as_posix()
+                name = name_of_file(path, self._folder)
                 try:
                     yield SourceSample(name, {self._input: read_image(path)})
                 except InputError as error:

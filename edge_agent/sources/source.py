@@ -86,6 +86,11 @@ def read_options(kind: str, options: Mapping[str, Any], into: type[T]) -> T:
         raise SourceError(f"the options of {kind} are not valid: {error}; known are {known}") from error
 
 
+def name_of_file(path: Path, folder: Path) -> str:
+    """A file's name below a folder, for people and documents: bytes that are no text are replaced."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode(errors="replace")
+
+
 def resolve(path: str, data_folder: Path) -> Path:
     """A path of a document; relative ones lie in the agent's data folder.
 

@@ -13,7 +13,7 @@ from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.waveforms import Waveform, decode_wav, frame_waveform, takes_sound
 from edge_agent.sources.pace import Pace
 from edge_agent.sources.sound_windows import SoundWindows, plan_windows
-from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve
 
 WAV_SUFFIXES = frozenset({".wav", ".wave"})
 WAV_MAX_BYTES = 1 << 30
@@ -50,7 +50,7 @@ class WavSource:
         pace = Pace(options.per_second) if options.per_second else None
         while True:
             for path in self._files:
-                for item, hop_s in read_windows(path, path.relative_to(self._root).as_posix(), self._spec, self._windows):
+                for item, hop_s in read_windows(path, name_of_file(path, self._root), self._spec, self._windows):
                     pace = pace or Pace(1 / hop_s)
                     await pace.wait()
                     yield item
