@@ -8,6 +8,7 @@ made, or the client does not read those it has, nothing more is read.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from edge_agent.serving.chunked_body import ChunkedBody
@@ -40,9 +41,10 @@ class Connection(asyncio.BufferedProtocol):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._begun_s = self.last_activity_s = self._loop.time()
+        self._begun_s = self.last_activity_s = time.monotonic()
         self._blocked_s: float | None = None
         self._scheduled = self._eof = False
+        self._closed = False
         self.draining = False
         self.lingering = False
 
@@ -109,9 +111,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes were put there."""
-        if self.lingering:
+        if self.lingering or self._closed:
             return
-        self.last_activity_s = self._loop.time()
+        self.last_activity_s = time.monotonic()
         if self._body is not None:
             self._received += nbytes
             if self._received == len(self._body):
@@ -131,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read: take no more requests of it."""
-        self._blocked_s = self._loop.time()
+        self._blocked_s = time.monotonic()
         if self._transport is not None:
             self._transport.pause_reading()
 
@@ -144,11 +146,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close after what was written."""
+        self._closed = True
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Close now, and forget what was not sent."""
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -165,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer.filled = 0
         self._door.answered(error.state)
         transport.write(render(error_response(error), keep_alive=False))
-        self.last_activity_s = self._loop.time()
+        self.last_activity_s = time.monotonic()
         self.lingering = True
         transport.resume_reading()
         if transport.can_write_eof():
@@ -180,7 +184,7 @@ class Connection(asyncio.BufferedProtocol):
     def _advance(self) -> None:
         """Handle what is in the buffer up to the end of one request, unless one is under way."""
         filled = self._buffer.filled
-        if not filled or self._task is not None or self._body is not None or self._blocked_s is not None or self._is_over():
+        if not filled or self._task is not None or self._body is not None or self._blocked_s is not None:
             return
         try:
             if self._chunks is not None:
@@ -314,20 +318,20 @@ class Connection(asyncio.BufferedProtocol):
         if self._task is not None or self._blocked_s is not None or self._is_over() or self._transport is None:
             return
         if self._head is None:
-            self._begun_s = self._loop.time()
+            self._begun_s = time.monotonic()
         self._advance()
         if self._task is None and not self._scheduled and self._blocked_s is None and not self._is_over():
             self._transport.resume_reading()
             if self._eof:
-                self._transport.close()
+                self.close()
 
     def _answer(self, head: Head, response: Response, *, close: bool = False) -> None:
         keep_alive = head.keep_alive and not close and not self.draining and (not self._eof or bool(self._buffer.filled))
         self._door.answered(response.state)
-        self.last_activity_s = self._loop.time()
+        self.last_activity_s = time.monotonic()
         if self._transport is None:
             return
         self._transport.write(render(response, keep_alive=keep_alive, with_body=head.method != "HEAD"))
         if not keep_alive:
             self._buffer.filled = 0
-            self._transport.close()
+            self.close()

@@ -44,7 +44,7 @@ def encode_infer(form: Form, prediction: Prediction, manifest: Manifest) -> Resp
         HttpError: 400 where an unknown output is asked for.
     """
     if form.plain_outputs is not None:
-        return _encode_plain(form, [prediction.outputs[name] for name in form.plain_outputs], manifest)
+        return _encode_plain(form, form.plain_outputs, prediction.outputs, manifest)
     wanted, outputs = form.wanted, prediction.outputs
     if LABEL not in outputs and (wanted is None or LABEL in wanted):
         outputs = {**outputs, LABEL: np.array([prediction.label], object)}
@@ -65,18 +65,20 @@ def _with_binary(head: bytes, pieces: list[bytes]) -> Response:
     return Response(200, b"".join([head, *pieces]), _OCTETS, (("Inference-Header-Content-Length", str(len(head))),))
 
 
-def _encode_plain(form: Form, arrays: list[np.ndarray], manifest: Manifest) -> Response:
+def _encode_plain(form: Form, names: tuple[str, ...], outputs: dict[str, np.ndarray], manifest: Manifest) -> Response:
     """Raw numbers only: all but them is the same as in the last answer to this form, unless a shape is another."""
-    shapes, pieces = [array.shape for array in arrays], [array.tobytes() for array in arrays]
-    known = form.answer_begin
-    if known is None or known[0] != shapes:
-        names = form.plain_outputs or ()
-        tensors = [_encode_tensor(name, array, []) for name, array in zip(names, arrays, strict=True)]
+    shapes, pieces = [], []
+    for name in names:
+        array = outputs[name]
+        shapes.append(array.shape)
+        pieces.append(array.tobytes())
+    if form.answer_begin is None or form.answer_begin[0] != shapes:
+        tensors = [_encode_tensor(name, outputs[name], []) for name in names]
         head = _ENCODER.encode(InferAnswer(manifest.name, str(manifest.version), tensors, form.id))
-        response = _with_binary(head, pieces)
-        form.answer_begin = known = (shapes, render_begin(response), head)
-    _, begin, head = known
-    return Response(200, b"".join([head, *pieces]), _OCTETS, begin=begin)
+        form.answer_begin = (shapes, render_begin(_with_binary(head, pieces)), head)
+    _, begin, head = form.answer_begin
+    pieces.insert(0, head)
+    return Response(200, b"".join(pieces), _OCTETS, begin=begin)
 
 
 def classify(name: str, scores: np.ndarray, classes: int, labels: tuple[str, ...]) -> np.ndarray:

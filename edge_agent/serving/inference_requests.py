@@ -143,13 +143,6 @@ class Form:
         return HttpError(400, f"input {name[:60]}: binary_data_size is more than what follows the JSON")
 
 
-class Inquiry(NamedTuple):
-    """A request, decoded."""
-
-    sample: dict[str, np.ndarray]
-    form: Form
-
-
 class InferReader:
     """Decodes the requests to one model."""
 
@@ -159,19 +152,22 @@ class InferReader:
         self._forms: dict[bytes, Form] = {}
         self._decoder = msgspec.json.Decoder(InferRequest)
 
-    def decode(self, headers: Mapping[str, str], body: Body) -> Inquiry:
-        """Decode a request.
+    def decode(self, headers: Mapping[str, str], body: Body) -> tuple[dict[str, np.ndarray], Form]:
+        """Decode a request: the sample, and what else its JSON says.
 
         Raises:
             HttpError: 400 with what is wrong.
         """
         text = headers.get(HEADER_LENGTH)
         if text is None:
-            return Inquiry((form := self._read(body)).sample(body, len(body), self._inputs), form)
-        length = _json_length(text, len(body))
+            form = self._read(body)
+            return form.sample(body, len(body), self._inputs), form
+        length = _read_length(text)
+        if not 0 <= length <= len(body):
+            raise HttpError(400, f"{HEADER_LENGTH} is no length within the body: {text[:30]!r}")
         head = bytes(body[:length])
         form = self._forms.get(head) or self._learn(head)
-        return Inquiry(form.sample(body, length, self._inputs), form)
+        return form.sample(body, length, self._inputs), form
 
     def _read(self, head: Body) -> Form:
         try:
@@ -227,13 +223,6 @@ def _check_datatype(tensor: InputTensor, dtype: str) -> None:
 def _read_length(text: str) -> int:
     """A length in digits; -1 where it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else -1  # noqa: PLR2004  (digits)
-
-
-def _json_length(text: str, total: int) -> int:
-    length = _read_length(text)
-    if not 0 <= length <= total:
-        raise HttpError(400, f"{HEADER_LENGTH} is no length within the body: {text[:30]!r}")
-    return length
 
 
 def _fitted_shape(size_bytes: int, dtype: np.dtype, shape: tuple[int, ...], spec: TensorSpec) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import socket
+import time
 from collections.abc import Callable, Sequence
 
 from edge_agent.serving.access import AccessError, check_host, check_token, is_loopback, is_tcp, open_tls
@@ -72,7 +73,7 @@ class Listeners:
         """Close connections that are idle for long, send a request too slowly, or do not read their answers."""
         while True:
             await asyncio.sleep(self._patience.sweep_s)
-            now_s = asyncio.get_running_loop().time()
+            now_s = time.monotonic()
             for connection in list(self._connections):
                 self._patience.end_if_due(connection, now_s)
 

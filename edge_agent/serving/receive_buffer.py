@@ -39,7 +39,7 @@ class ReceiveBuffer:
         """The bytes from `begin` to `end`, which with all before them are no longer in the buffer."""
         if self.filled == end:
             self.filled = 0
-            return self.in_place(begin, end)
+            return memoryview(self.data)[begin:end]
         taken = bytes(self.view[begin:end])
         self.shift(end)
         return taken
