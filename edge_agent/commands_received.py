@@ -58,7 +58,8 @@ class CommandsReceived:
     def __init__(self, path: Path, addressee: Addressee, actions: Mapping[str, Action], tell: Callable[[CommandResult], None]) -> None:
         """`path` is the file of what was done; `tell` keeps a result until the server has it."""
         self._path, self._addressee, self._actions, self._tell = path, addressee, actions, tell
-        self._kept: dict[str, _Kept] = load_document(path, dict[str, _Kept]) or {} if path.exists() else {}
+        known = load_document(path, list[_Kept]) if path.exists() else None
+        self._kept = {one.result.command_id: one for one in known or ()}  # the oldest first
         self._waiting: asyncio.Queue[Command] = asyncio.Queue()
         self._begun: set[str] = set()  # what waits or is at work
 
@@ -133,7 +134,7 @@ class CommandsReceived:
         self._begun.discard(command.command_id)
         self._drop_old()
         try:
-            save_document(self._path, self._kept)
+            save_document(self._path, list(self._kept.values()))
         except OSError as error:
             log.warning("The result of %s can not be kept on this disk: %s", command.command_id, error)
         self._tell(result)

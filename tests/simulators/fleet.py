@@ -14,6 +14,7 @@ from contract.acceptance import AcceptanceSet
 from contract.application import Application
 from contract.claims import Claim, build_token
 from contract.codec import encode, utc_now
+from contract.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult
 from contract.files import sha256_of
 from contract.manifest import FileEntry
 from contract.messages import (
@@ -67,6 +68,7 @@ class FleetSimulator:
         self.received: list[tuple[str, int]] = []  # every (stream, sequence) as it came, repeats included
         self.events: dict[tuple[str, int], Event] = {}
         self.windows: dict[tuple[str, int], Window] = {}
+        self.results: dict[tuple[str, int], CommandResult] = {}
         self.reported: dict[str, Reported] = {}
         self.health: dict[str, Health] = {}
         self.presence: dict[str, PresenceMessage] = {}
@@ -195,6 +197,12 @@ class FleetSimulator:
         self.send(device, Channel.DESIRED, envelope)
         return revision
 
+    def command(self, device: str, kind: str, *, command_id: str = "", expires_at: str = "2099-01-01T00:00:00Z", **options: Any) -> Command:
+        """Send a command, once."""
+        command = Command(1, command_id or f"c-{secrets.token_hex(4)}", device, kind, expires_at, options)
+        self.send(device, Channel.COMMAND, sign_document(encode(command), COMMAND_PAYLOAD_TYPE, self.director))
+        return command
+
     def send(self, device: str, channel: Channel, payload: bytes) -> None:
         if self._client is not None:
             topic = build_topic(FLEET, device, channel)
@@ -211,13 +219,14 @@ class FleetSimulator:
             Channel.REPORTED: Reported,
             Channel.HEALTH: Health,
             Channel.PRESENCE: PresenceMessage,
+            Channel.COMMAND_RESULT: CommandResult,
         }
         if topic.channel not in kinds:
             return
         document: Any = msgspec.json.decode(message.payload, type=kinds[topic.channel])
         if topic.channel is Channel.HELLO:
             self._answer_hello(topic.device, document)
-        elif topic.channel in {Channel.EVENT, Channel.WINDOW}:
+        elif topic.channel in {Channel.EVENT, Channel.WINDOW, Channel.COMMAND_RESULT}:
             self._store(topic.device, document)
         else:
             {Channel.REPORTED: self.reported, Channel.HEALTH: self.health, Channel.PRESENCE: self.presence}[topic.channel][topic.device] = (
@@ -231,15 +240,16 @@ class FleetSimulator:
             self.send(device, Channel.DESIRED, envelope)
         self._acknowledge(device, hello.stream)
 
-    def _store(self, device: str, document: Event | Window) -> None:
+    def _store(self, device: str, document: Event | Window | CommandResult) -> None:
         key = (document.stream, document.sequence)
         self.received.append(key)
         if self.acknowledging:
-            (self.events if isinstance(document, Event) else self.windows).setdefault(key, document)  # type: ignore[arg-type]
+            kept: dict[type, Any] = {Event: self.events, Window: self.windows, CommandResult: self.results}
+            kept[type(document)].setdefault(key, document)
             self._acknowledge(device, document.stream)
 
     def _acknowledge(self, device: str, stream: str) -> None:
-        have = {sequence for known, sequence in [*self.events, *self.windows] if known == stream}
+        have = {sequence for known, sequence in [*self.events, *self.windows, *self.results] if known == stream}
         upto = 0
         while upto + 1 in have:
             upto += 1
@@ -247,6 +257,16 @@ class FleetSimulator:
             self.send(device, Channel.ACK, encode(Ack(1, stream, upto)))
 
     # Waiting
+
+    def results_of(self, command: Command) -> list[CommandResult]:
+        """Every result of a command, in the order of their sequence."""
+        results = sorted(self.results.values(), key=lambda result: result.sequence)
+        return [result for result in results if result.command_id == command.command_id]
+
+    def wait_for_result(self, command: Command, timeout_s: float = 30.0) -> CommandResult:
+        """The first result of a command."""
+        wait_until(lambda: bool(self.results_of(command)), timeout_s, lambda: str(self.results))
+        return self.results_of(command)[0]
 
     def updates(self, device_revision: int | None = None) -> list[UpdateEvent]:
         """Update events in the order of their sequence."""
