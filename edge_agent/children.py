@@ -13,7 +13,7 @@ import msgspec
 
 from edge_agent.worker.child_processes import CHILD_MODULES, child_environment
 
-CHILDREN: Mapping[str, str] = {**CHILD_MODULES, "tuf": "edge_agent.update.tuf_child"}
+CHILDREN: Mapping[str, str] = {**CHILD_MODULES, "tuf": "edge_agent.update.tuf_child", "patch": "edge_agent.update.patch_child"}
 """Children by name; each module has a `main()`. The frozen program runs them as `eyelet-agent child NAME`."""
 
 ANSWER_MAX_BYTES = 4 << 20

@@ -12,6 +12,14 @@ from edge_agent.update.disk import REAL_DISK, Disk
 log = logging.getLogger(__name__)
 
 
+class Patched(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What patches did since this device was set up."""
+
+    files: int = 0
+    saved_bytes: int = 0
+    failed: int = 0
+
+
 class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     """The content of `state/memory.json`."""
 
@@ -19,6 +27,7 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     revision_seen: int = 0
     min_versions: dict[str, int] = {}
     acceptance: dict[str, tuple[str, ...]] = {}  # per model: digests of its acceptance set, kept from garbage
+    patched: Patched = Patched()
 
 
 class Memory:
@@ -74,6 +83,11 @@ class Memory:
         """Keep a model's acceptance set between updates."""
         if self._value.acceptance.get(model) != digests:
             self._change(acceptance={**self._value.acceptance, model: digests})
+
+    def count_patches(self, files: int, saved_bytes: int, failed: int) -> None:
+        """Add to what patches did."""
+        was = self._value.patched
+        self._change(patched=Patched(was.files + files, was.saved_bytes + saved_bytes, was.failed + failed))
 
     def _change(self, **fields: object) -> None:
         self._value = msgspec.structs.replace(self._value, **fields)

@@ -63,11 +63,12 @@ PATIENCE = Patience()
 
 
 class Wanted(NamedTuple):
-    """A file to fetch: its address on the server, what it must be, and where it shall lie."""
+    """A file to fetch: its address on the server, what it must be, where it shall lie, and where on its way."""
 
     address: str
     entry: FileEntry
     target: Path
+    partial: Path
 
 
 def fetch_object(
@@ -80,12 +81,12 @@ def fetch_object(
     disk: Disk = REAL_DISK,
 ) -> Path:
     """Fetch `/v1/artifacts/<sha256>` into `objects/<sha256>`; see `fetch_file`."""
-    wanted = Wanted(f"/v1/artifacts/{entry.sha256}", entry, objects / entry.sha256)
+    wanted = Wanted(f"/v1/artifacts/{entry.sha256}", entry, objects / entry.sha256, objects / PARTIAL / entry.sha256)
     return fetch_file(http, wanted, cancelled=cancelled, patience=patience, disk=disk)
 
 
 def fetch_file(http: ServerHttp, wanted: Wanted, *, cancelled: threading.Event, patience: Patience, disk: Disk) -> Path:
-    """Fetch a file; what was fetched before a break is kept in `.partial` beside the target, and checked before it is used.
+    """Fetch a file; what was fetched before a break is kept, and checked before it is used.
 
     Where the server lists the file's blocks, a damaged block is fetched again alone.
 
@@ -129,7 +130,7 @@ class _Download:
     """One file on its way: what of it is on the disk, what is known of its blocks, and the server's ETag."""
 
     def __init__(self, http: ServerHttp, wanted: Wanted, cancelled: threading.Event, disk: Disk) -> None:
-        self.partial = wanted.target.parent / PARTIAL / wanted.target.name
+        self.partial = wanted.partial
         self._http = http
         self._wanted = wanted
         self._cancelled = cancelled
@@ -239,18 +240,29 @@ class _Download:
 
     def accept(self) -> Path:
         """Check the whole, and put it in its place."""
-        entry, target = self._wanted.entry, self._wanted.target
         if not self.partial.exists():
             self._disk.write(self.partial, b"")  # an empty file needs no request
-        digest = sha256_of_file(self.partial)
-        if digest != entry.sha256:
+        try:
+            return put_in_place(self._wanted.entry, self.partial, self._wanted.target, self._disk)
+        except WrongContentError:
             self._check = None  # its blocks were all right by the list: the list is of other content
-            self._disk.remove(self.partial)
-            raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest[:16]}…)")
-        self._disk.sync(self.partial)
-        self._disk.rename(self.partial, target)
-        self._disk.sync(target.parent)
-        return target
+            raise
+
+
+def put_in_place(entry: FileEntry, partial: Path, target: Path, disk: Disk) -> Path:
+    """Make a file that is whole an object, durably; one that is wrong is removed.
+
+    Raises:
+        WrongContentError: it has another digest.
+    """
+    digest = sha256_of_file(partial)
+    if digest != entry.sha256:
+        disk.remove(partial)
+        raise WrongContentError(f"the server sent other content than {entry.sha256[:16]}… (its SHA-256 is {digest[:16]}…)")
+    disk.sync(partial)
+    disk.rename(partial, target)
+    disk.sync(target.parent)
+    return target
 
 
 def _size(path: Path) -> int:

@@ -14,6 +14,7 @@ from edge_agent.http_client import ServerHttp
 from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
 from edge_agent.update.lone_package import read_lone_package
 from edge_agent.update.machine import Succeeded
+from edge_agent.update.patches import Savings, describe_savings, fetch_by_patch
 from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
 from edge_agent.update.records import Update
 from edge_agent.update.tools import Tools
@@ -62,14 +63,17 @@ class Fetching:
         missing = await self._tools.machinery.in_thread("look-at-objects", self._find_missing)
         if missing and http is None:
             raise StepFailedError(FailureReason.DOWNLOAD, "this device is not enrolled, so there is nowhere to fetch from")
+        savings = Savings()
         try:
             for entry in missing:
-                await self._fetch(http, entry)
+                savings = Savings(*map(sum, zip(savings, await self._fetch(http, entry), strict=True)))
         except WrongContentError as error:
             raise StepFailedError(FailureReason.NOT_TRUSTED, str(error)) from error
         except DownloadError as error:
             raise StepFailedError(FailureReason.DOWNLOAD, str(error)) from error
-        return Succeeded(update.state)
+        if savings:
+            self._tools.memory.count_patches(savings.files, savings.saved_bytes, savings.failed)
+        return Succeeded(update.state, detail=describe_savings(savings))
 
     def _find_missing(self) -> list[FileEntry]:
         """What must be fetched; objects that are damaged on this disk count."""
@@ -79,16 +83,21 @@ class Fetching:
             store.drop_wrong_object(entry)
         return [entry for entry in entries if not store.has_object(entry)]
 
-    async def _fetch(self, http: ServerHttp | None, entry: FileEntry) -> None:
+    async def _fetch(self, http: ServerHttp | None, entry: FileEntry) -> Savings:
+        """As a patch where that saves bytes, else whole."""
+        tools, cancelled, savings = self._tools, threading.Event(), Savings()
         if http is None:
-            return
-        tools, cancelled = self._tools, threading.Event()
+            return savings
         patience = Patience(tools.settings.download_patience_s)
         try:
-            fetch = partial(fetch_object, http, entry, tools.home.objects, cancelled=cancelled, patience=patience, disk=tools.store.disk)
-            await tools.machinery.in_thread("download", fetch)
+            savings = await fetch_by_patch(tools, http, entry, cancelled)
+            if not savings.files:
+                objects, disk = tools.home.objects, tools.store.disk
+                fetch = partial(fetch_object, http, entry, objects, cancelled=cancelled, patience=patience, disk=disk)
+                await tools.machinery.in_thread("download", fetch)
         finally:
             cancelled.set()
+        return savings
 
     async def verify(self, update: Update) -> Succeeded:
         """The version as a folder of files that are what the manifest says; raises StepFailedError."""

@@ -147,6 +147,7 @@ class Succeeded(NamedTuple):
     measured: tuple[MeasuredVariant, ...] | None = None
     baseline: Baseline | None = None
     paired: PairedResult | None = None
+    detail: str = ""
 
 
 class Failed(NamedTuple):
@@ -352,7 +353,7 @@ def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:
     runs_candidate = TABLE[update.state][outcome] in {UpdateState.SHADOWING, UpdateState.ACTIVATING}
     if runs_candidate and (entry := refusal(slot, update.wish)) is not None:
         return _move(slot, update, Outcome.FAILED, FailureReason.QUARANTINED, entry.detail)
-    return _move(slot, update, outcome, None, describe_pairs(update.paired) if update.paired is not None else "")
+    return _move(slot, update, outcome, None, describe_pairs(update.paired) if update.paired is not None else event.detail)
 
 
 def _success(update: Update) -> Outcome:

@@ -76,7 +76,7 @@ class SlotStore:
         """Remove what was fetched in part for other updates than the one under way."""
         folder, names = self.home.objects / PARTIAL, {entry.sha256 for entry in keep}
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name not in names:
+            if path.name.partition(".")[0] not in names:  # patches of a file bear its name in front
                 self.disk.remove(path)
 
     # Versions

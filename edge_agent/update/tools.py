@@ -16,6 +16,7 @@ from edge_agent.settings import Settings
 from edge_agent.threads import in_thread
 from edge_agent.update.downloads import Patience
 from edge_agent.update.plan import Documents
+from edge_agent.update.rebuilding import RebuildAnswer, RebuildRequest, rebuild_in_child
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.work_time import Turn
@@ -53,11 +54,12 @@ class Machinery(NamedTuple):
     make_keeper: Callable[[KeeperSettings, Callable[[Serving, FromWorker], None], Callable[[str], None]], WorkerKeeper] = WorkerKeeper
     run_self_test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test
     in_thread: InThread = in_thread
-    shadow_beside: Callable[[WorkerProcess, ShadowOrder], AbstractAsyncContextManager[ShadowRun]] = shadow_beside
+    rebuild: Callable[[RebuildRequest], Awaitable[RebuildAnswer]] = rebuild_in_child
     find_runtimes: Callable[[], dict[str, str]] = installed_runtimes
     find_accelerators: Callable[[], tuple[str, ...]] = present_accelerators
     now: Callable[[], datetime.datetime] = _now
     read_heat: Callable[[], Heat] = read_heat
+    shadow_beside: Callable[[WorkerProcess, ShadowOrder], AbstractAsyncContextManager[ShadowRun]] = shadow_beside
 
 
 class Tools(NamedTuple):

@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 
 from contract.blocks import block_list_of
+from contract.deltas import Patch, PatchKind, PatchList
+from contract.files import sha256_of
+from contract.patching import make_patch
 from contract.rest import EnrollAnswer, EnrollRequest, ServerInfo
 from tests.simulators.tuf_folder import TufFolder
 
@@ -31,6 +34,7 @@ class ArtifactServer:
         self.wrong_content: set[str] = set()
         self.ignore_range = False
         self.block_bytes = 0  # lists blocks of this length; 0: knows no lists
+        self.patches: dict[str, dict[str, tuple[Patch, bytes]]] = {}  # by target, then by the patch's SHA-256 as listed
         self.damage: dict[int, int] = {}  # the byte at this place is wrong in so many answers
         self.etags: list[str] = []  # each artifact answer has this ETag, until the list is empty
         self.wrong_length = 0  # so many bytes more than there are, if the headers are to be believed
@@ -43,6 +47,17 @@ class ArtifactServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def offer_patch(self, target: str, base: bytes, kind: PatchKind, new: bytes) -> Patch:
+        """Make a patch and list it."""
+        data = make_patch(kind, base, new)
+        patch = Patch(sha256_of(base) if base else "", kind.value, len(data), sha256_of(data))
+        self.list_patch(target, patch, data)
+        return patch
+
+    def list_patch(self, target: str, patch: Patch, data: bytes) -> None:
+        """List a patch, true or not."""
+        self.patches.setdefault(target, {})[patch.sha256] = (patch, data)
 
     def open(self) -> None:
         """Listen (again, on the same port)."""
@@ -132,6 +147,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_part(self, path: Path, part: str) -> None:
         if part == "blocks" and self.simulator.block_bytes and path.is_file():
             self._send(200, msgspec.json.encode(block_list_of(path, self.simulator.block_bytes)))
+        elif part == "patches" and path.name in self.simulator.patches:
+            patches = self.simulator.patches[path.name].values()
+            self._send(200, msgspec.json.encode(PatchList(tuple(patch for patch, _ in patches))))
+        elif part.startswith("patches/") and (found := self.simulator.patches.get(path.name, {}).get(part[8:])) is not None:
+            self._send_range(found[1])
         else:
             self._send(404, b'{"error":"not here"}')
 
