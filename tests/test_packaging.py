@@ -1,14 +1,17 @@
 """What is delivered beside the code: units, broker configuration, bundle specs."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from contract.topics import FROM_DEVICE, PREFIX, TO_DEVICE
+from edge_agent.worker.child_identity import WORKER_USER
 
 PACKAGING = Path(__file__).resolve().parent.parent / "packaging"
 
@@ -33,10 +36,19 @@ def test_a_unit_starts_a_command_that_exists(unit: str) -> None:
         assert option in answer.stdout
 
 
-def _path() -> dict[str, str]:
-    import os
-    import sys
+def test_the_agents_users_are_made_as_the_unit_needs_them(tmp_path: Path) -> None:
+    unit = (PACKAGING / "systemd" / "eyelet-agent.service").read_text()
+    made = (PACKAGING / "systemd" / "sysusers.d" / "eyelet-agent.conf").read_text()
+    assert set(re.findall(r"^u (\S+)", made, re.MULTILINE)) == {re.search(r"^User=(\S+)", unit, re.MULTILINE).group(1), WORKER_USER}
+    assert f"m eyelet {WORKER_USER}" in made
+    assert f"SupplementaryGroups={WORKER_USER}\n" in unit
+    if os.geteuid() == 0 and shutil.which("systemd-sysusers"):
+        (tmp_path / "etc").mkdir()
+        subprocess.run(["systemd-sysusers", f"--root={tmp_path}", PACKAGING / "systemd" / "sysusers.d" / "eyelet-agent.conf"], check=True)
+        assert re.search(r"^eyelet-worker:x:\d+:eyelet$", (tmp_path / "etc" / "group").read_text(), re.MULTILINE)
 
+
+def _path() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 

@@ -21,6 +21,7 @@ from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
 from edge_agent.update.disk import REAL_DISK, replace_content
+from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import end_with_parent
 
 _PIECE_BYTES = 64 * 1024
@@ -120,6 +121,7 @@ def _store(updater: Updater, path: str, objects: Path) -> FileEntry | None:
 def main() -> int:
     """Read the request, refresh, write the answer."""
     end_with_parent()
+    confine()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     request = msgspec.json.decode(sys.stdin.buffer.read(DOCUMENT_MAX_BYTES), type=TufRequest)
     sys.stdout.buffer.write(msgspec.json.encode(refresh(request)) + b"\n")

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contract.application import Application, Sink, Source
 from contract.codec import encode
 from contract.files import sha256_of
 from contract.package import Package
+from edge_agent.children import CHILDREN
 from edge_agent.home import Home
 from edge_agent.settings import Settings
 from edge_agent.update.records import ApplicationRef, Installed
@@ -190,6 +192,29 @@ def test_the_agents_own_folders_are_closed_afterwards(agent: AgentProcess) -> No
     assert (agent.home / "token").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_supervisor_that_is_not_root_needs_three_capabilities_which_its_workers_lack(
+    folder: Path, package: Package, before: tuple[str, ...]
+) -> None:
+    """As packaging/systemd/eyelet-agent.service starts it."""
+    if not shutil.which("setpriv"):
+        pytest.skip("there is no setpriv")
+    home, own, other = prepare_home(folder / "other", package, "onnx-float32"), pwd.getpwnam("daemon"), pwd.getpwnam(OTHER)
+    (home.folder / "config.json").write_text(json.dumps({"worker_user": OTHER}))
+    for path in (home.folder, *home.folder.rglob("*")):
+        os.chown(path, own.pw_uid, own.pw_gid)
+    three = "+setuid,+setgid,+kill"
+    become = ["setpriv", "--reuid", str(own.pw_uid), "--regid", str(own.pw_gid), "--groups", str(other.pw_gid), "--no-new-privs"]
+    become += ["--inh-caps", f"-all,{three}", "--ambient-caps", f"-all,{three}", "--bounding-set", f"-all,{three}"]
+    with AgentProcess(home.folder, name="other", before=(*before, *become)) as agent:
+        (worker,) = workers(agent)
+        assert set(worker.uids()) == {other.pw_uid}
+        lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
+        assert {line.split()[1] for line in lines if line.startswith(("CapPrm", "CapEff", "CapInh", "CapAmb"))} == {"0" * 16}
+        assert (home.folder / "captured").stat().st_gid == other.pw_gid
+        agent.kill()
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
 def test_a_self_test_is_another_user_too(folder: Path, package: Package, before: tuple[str, ...]) -> None:
     story = (
         "import asyncio, sys\n"
@@ -234,3 +259,15 @@ def test_a_child_that_opens_a_device_gets_its_group_only() -> None:
     assert identity.with_devices({"camera", "folder", "jsonl"}).groups == ((known["video"],) if "video" in known else ())
     assert spawn_options(identity)["extra_groups"] == []
     assert spawn_options(None) == {}
+
+
+def test_no_child_is_forgotten() -> None:
+    """Whoever starts a child says as whom; TUF's and patches' children work in the supervisor's own folders and open no model."""
+    agent = Path(child_identity.__file__).resolve().parent.parent
+    sources = {path.relative_to(agent).as_posix(): path.read_text() for path in agent.rglob("*.py")}
+    assert {name for name, text in sources.items() if "create_subprocess_exec(\n" in text and "spawn_options(" not in text} == {
+        "children.py"
+    }
+    for module in CHILDREN.values():
+        text = sources[module.removeprefix("edge_agent.").replace(".", "/") + ".py"]
+        assert "confine()" in text or "worker.main import" in text, module
