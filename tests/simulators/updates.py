@@ -5,13 +5,15 @@ verdict and the worker.
 """
 
 import asyncio
+import contextlib
 import datetime
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import urllib3
 
 from contract.application import Application, Source
@@ -19,6 +21,7 @@ from contract.codec import encode
 from contract.files import sha256_of
 from contract.manifest import FileEntry, Manifest, TensorSpec, Variant
 from contract.messages import DesiredApplication, DesiredModel, UpdateEvent, UpdatePolicy
+from contract.pairs import SCORE_DIFFERENCE_BOUNDS, Disagreement
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, UpdateState
 from edge_agent.heat import Heat
@@ -33,8 +36,9 @@ from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.tools import Machinery, Tools
 from edge_agent.update.work_time import Turn
-from edge_agent.worker.messages import Access, FromWorker, RuleFired, WindowStats
+from edge_agent.worker.messages import Access, FromWorker, Paired, RuleFired, WindowStats
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
+from edge_agent.worker.shadow_run import ShadowError, ShadowOrder
 from edge_agent.worker_keeper import READY_TIMEOUT_S, RESTART_LAST_S, KeeperSettings, Serving, StartError, WorkerKeeper
 from tests.simulators.disk import PowerCut, SimulatedDisk
 from tests.simulators.virtual_time import BEGINS_S, run_virtually
@@ -42,6 +46,7 @@ from tests.simulators.virtual_time import BEGINS_S, run_virtually
 S = UpdateState
 SLOT = "main"
 POLICY = UpdatePolicy(probation_s=5.0, probation_min_inferences=20, self_test_timeout_s=20.0)
+IN_SHADOW = msgspec.structs.replace(POLICY, shadow_s=20.0, shadow_min_pairs=50, shadow_max_disagreement=0.1)
 PATIENCE_S = 10 * 86400.0
 """Longer than all deadlines of an update together."""
 FOREVER_S = 20 * 86400.0
@@ -53,7 +58,10 @@ class Hang(BaseException):
 
 
 class Version(NamedTuple):
-    """A model version as its files; `kind`: good, refused (by the self-test), dead (does not start), failing (in probation)."""
+    """A model version as its files.
+
+    `kind`: good, refused (by the self-test), other (disagrees in the shadow), dead (does not start), failing (in probation).
+    """
 
     manifest_bytes: bytes
     entry: FileEntry
@@ -106,10 +114,10 @@ class World:
         self.begins: datetime.datetime | None = None  # the clock when virtual time begins; None: the real one
         self.heat: Callable[[], Heat] = Heat
 
-    def wish(self, number: int, revision: int, *, application: bool = False, force: bool = False) -> Wish:
+    def wish(self, number: int, revision: int, *, application: bool = False, force: bool = False, shadow: bool = False) -> Wish:
         model = DesiredModel("digits", number, self.versions[number].entry, force=force)
         app = DesiredApplication("watch", 1, APPLICATION_ENTRY) if application else None
-        return Wish(revision, model, app, POLICY)
+        return Wish(revision, model, app, IN_SHADOW if shadow else POLICY)
 
     async def may_break(self, state: UpdateState, error: Exception) -> None:
         """Fail or hang where that was ordered."""
@@ -182,6 +190,10 @@ class SimulatedKeeper(WorkerKeeper):
     def is_answering(self) -> bool:
         return self.now is not None
 
+    @property
+    def worker(self) -> Any:
+        return self.now
+
     def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
         del since
         return 3 if installed is not None and self.device.world.kinds[installed.model.digest] == "crashing" else 0
@@ -200,9 +212,7 @@ class SimulatedKeeper(WorkerKeeper):
 
     def _check(self, installed: Installed) -> None:
         device, digest = self.device, installed.model.digest
-        update = device.runner.state.update
-        forced = update is not None and update.wish.model.force and update.wish.model.manifest.sha256 == digest
-        if digest in {*device.world.banned, *device.store.load_quarantine()} and not forced:
+        if digest in {*device.world.banned, *device.store.load_quarantine()} and not device.is_forced(digest):
             device.world.wrong.append(f"quarantined version {installed.model.version} was activated")
         if device.store.check_installed(installed) is None:
             device.world.wrong.append(f"version {installed.model.version} serves though it is not whole")
@@ -241,6 +251,27 @@ class SimulatedKeeper(WorkerKeeper):
         confidence = Histogram.of(CONFIDENCE_BOUNDS, [0.9] * 10)
         errors = 10 if failing else 0
         self.said(serving, WindowStats(0, "2026-01-01T00:00:00Z", 1.0, 10 - errors, latency, confidence, {"a": 10}, errors=errors))
+
+
+class SimulatedShadow:
+    """A candidate in the shadow that is a variable; it sees ten pairs a second."""
+
+    trouble: ShadowError | None = None
+
+    def __init__(self, device: "Device", served: object, digest: str) -> None:
+        self.device, self.served, self.digest = device, served, digest
+        self.begun_s = asyncio.get_running_loop().time()
+
+    def is_beside(self, worker: object) -> bool:
+        return worker is self.served
+
+    @property
+    def counts(self) -> Paired:
+        pairs = int(10 * (asyncio.get_running_loop().time() - self.begun_s))
+        wrong = pairs if self.device.world.kinds[self.digest] == "other" else 0
+        latency = Histogram.of(LATENCY_BOUNDS_US, [100.0] * pairs)
+        difference = Histogram.of(SCORE_DIFFERENCE_BOUNDS, [0.0] * pairs)
+        return Paired(pairs, wrong, (Disagreement("a", "b", wrong),) if wrong else (), 0, 0, latency, latency, difference)
 
 
 _NO_SOCKETS: Any = SimpleNamespace(descriptors=(), access=Access())
@@ -297,8 +328,15 @@ class Device:
         memory = Memory(self.home.state / "memory.json", self.disk)
         memory.next_session()
         self.store.remove_leftovers()
-        machinery = Machinery(lambda *given: SimulatedKeeper(self, *given), self._self_test, self._in_thread, lambda: {"onnx": "1"})
-        machinery = machinery._replace(now=self.now, read_heat=lambda: self.world.heat())  # noqa: PLW0108  (a test may set another)
+        machinery = Machinery(
+            make_keeper=lambda *given: SimulatedKeeper(self, *given),
+            run_self_test=self._self_test,
+            in_thread=self._in_thread,
+            find_runtimes=lambda: {"onnx": "1"},
+            now=self.now,
+            read_heat=lambda: self.world.heat(),  # noqa: PLW0108  (a test may set another)
+            shadow_beside=self._shadow,
+        )
         http: Any = _Server(self.world)
         tools = Tools(self.home, self.store, memory, self.world.settings, Turn(), _Repository(self.world, self.store), http, machinery)
         if self.world.breaks.get(S.QUEUED) == "hang":
@@ -338,6 +376,22 @@ class Device:
         if how == "error" or self.world.kinds[request.digest] == "refused":
             return SelfTestResult("", (), FailureReason.GOLDEN_MISMATCH, "other answers than on the desk")
         return SelfTestResult("onnx-float32", (VariantResult("onnx-float32"),), None, "")
+
+    @contextlib.asynccontextmanager
+    async def _shadow(self, served: object, order: ShadowOrder) -> AsyncIterator[Any]:
+        await asyncio.sleep(0.5)
+        error = ShadowError(FailureReason.MODEL_CRASHED, "in the shadow its process ended with signal 9")
+        await self.world.may_break(S.SHADOWING, error)
+        if order.request.digest in {*self.world.banned, *self.store.load_quarantine()} and not self.is_forced(order.request.digest):
+            self.world.wrong.append("a quarantined version ran in the shadow")
+        before = self.runner.keeper.serving
+        yield SimulatedShadow(self, served, order.request.digest)
+        if self.runner.keeper.serving is not before:
+            self.world.wrong.append("what serves has changed while a candidate was in the shadow")
+
+    def is_forced(self, digest: str) -> bool:
+        update = self.runner.state.update
+        return update is not None and update.wish.model.force and update.wish.model.manifest.sha256 == digest
 
     # What the slot tells
 
