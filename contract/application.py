@@ -71,3 +71,4 @@ class Application(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     thresholds: dict[str, float] = {}
     deadline_ms: float = 0.0
     capture: CapturePolicy = CapturePolicy()
+    agent_min_version: str = ""  # an older agent refuses it

@@ -202,7 +202,8 @@ class RolloutSpec(Request, frozen=True):
     With `control_version` it is an A/B rollout: the cohort is split by `control_weight` and
     `treatment_weight`; without, everything is treatment. `devices` empty means the whole fleet.
     `on_failure` is `rollback` or `pause`. `stagger_s` spaces the devices of a phase. `force` lets
-    devices try a version again that they have quarantined.
+    devices try a version again that they have quarantined. Devices whose agent is older than
+    `agent_min_version` refuse it.
     """
 
     name: str
@@ -224,6 +225,7 @@ class RolloutSpec(Request, frozen=True):
     start: bool = True
     device_deadline_s: Annotated[float, msgspec.Meta(gt=0)] = 86400.0
     force: bool = False
+    agent_min_version: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
 
 class RolloutAction(Request, frozen=True):

@@ -11,7 +11,7 @@ from contract.errors import ContractError
 from contract.messages import DEFAULT_SLOT
 from contract.package import opened
 from contract.states import UpdateState
-from edge_agent.commands.options import errors_in_words, home_option, json_option, log_to_stderr
+from edge_agent.commands.options import errors_in_words, home_option, json_option, log_to_stderr, refuse_newer
 from edge_agent.enrolment import ENROLMENT_FILE
 from edge_agent.home import Home, HomeError, make_home
 from edge_agent.home_lock import HomeLock
@@ -42,6 +42,7 @@ def install(package: Path, home_folder: Path, force: bool, as_json: bool) -> Non
         if (home.identity / ENROLMENT_FILE).exists():
             raise click.ClickException("this device belongs to a fleet, which alone decides what it runs; use a rollout")
         with opened(package, TrustStore(home.trust).keys()) as checked:
+            refuse_newer(checked.manifest)
             name = f"{checked.manifest.name} {checked.manifest.version}"
             drop_package(home, package, checked, force=force)
         if is_running(home):

@@ -5,9 +5,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from contract.manifest import Manifest
 
 DEFAULT_HOME = "~/.local/share/eyelet-agent"
 
@@ -38,6 +41,16 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         raise click.ClickException(str(error)) from error
+
+
+def refuse_newer(manifest: "Manifest") -> None:
+    """Raises ClickException where a package needs a newer agent than this one."""
+    from edge_agent.hardware import agent_version
+    from edge_agent.least_agent import find_shortfall
+
+    name = f"{manifest.name} {manifest.version}"
+    if shortfall := find_shortfall({name: manifest.requirements.agent_min_version}, agent_version()):
+        raise click.ClickException(f"{shortfall}; install the newer agent first")
 
 
 def log_to_stderr(*, verbose: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.commands.options import errors_in_words, home_option, json_option, refuse_newer
 
 if TYPE_CHECKING:
     from contract.manifest import Manifest
@@ -108,6 +108,7 @@ def _chosen(package: str, options: Options) -> Iterator[Chosen]:
         click.echo("the signature is not looked at: whoever made this package decides what it answers", err=True)
     trusted = None if options.unsigned else _trusted_keys(options)
     with opened(Path(package), trusted) as checked:
+        refuse_newer(checked.manifest)
         yield Chosen(checked, options.variant or _first_that_runs(checked.manifest))
 
 

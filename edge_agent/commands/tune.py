@@ -14,7 +14,7 @@ from contract.errors import ContractError
 from contract.files import read_bounded
 from contract.messages import DEFAULT_SLOT
 from contract.package import Package, open_installed_version, opened
-from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.commands.options import errors_in_words, home_option, json_option, refuse_newer
 from edge_agent.engine.accelerators import placed_names, present_accelerators
 from edge_agent.hardware import installed_runtimes
 from edge_agent.home import Home, HomeError, find_home
@@ -78,6 +78,7 @@ def _subject(package: Path | None, home_folder: Path, slot: str) -> Iterator[Sub
     home = Home(home_folder.expanduser().absolute())
     if package is not None:
         with opened(package, TrustStore(home.trust).keys()) as checked:
+            refuse_newer(checked.manifest)
             yield Subject(checked)
         return
     home = find_home(home_folder)

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
+import msgspec
+
 from contract.acceptance import AcceptanceSet, label_set_digest
 from contract.application import Application
 from contract.codec import decode
@@ -12,7 +14,7 @@ from contract.package import read_manifest
 from contract.pairs import PairedResult
 from contract.states import FailureReason
 from contract.trust import ModelPolicy
-from edge_agent.hardware import version_tuple
+from edge_agent.least_agent import APPLICATION, FLEET, VERSION, find_shortfall
 from edge_agent.update.records import Wish
 
 
@@ -24,6 +26,10 @@ class StepFailedError(Exception):
         self.reason = reason
         self.detail = detail
         self.paired = paired
+
+
+class _Asked(msgspec.Struct):
+    agent_min_version: str = ""
 
 
 class Documents(NamedTuple):
@@ -84,9 +90,9 @@ def build_plan(wish: Wish, documents: Documents, *, min_version: int, runtimes: 
             FailureReason.WITHDRAWN, f"{model.model} {model.version} is below version {min_version}, the least that its owner allows"
         )
     manifest, manifest_bytes = _check_manifest(wish, documents)
-    needed = max(manifest.requirements.agent_min_version, wish.agent_min_version, key=version_tuple)
-    if version_tuple(needed) > version_tuple(agent_version):
-        raise StepFailedError(FailureReason.INCOMPATIBLE, f"the version needs agent {needed} or newer, this is {agent_version}")
+    least = {VERSION: manifest.requirements.agent_min_version, FLEET: wish.agent_min_version}
+    if shortfall := find_shortfall(least, agent_version):
+        raise StepFailedError(FailureReason.INCOMPATIBLE, shortfall)
     variants = tuple(name for name, variant in manifest.variants.items() if variant.runtime in runtimes)
     if not variants:
         asked = ", ".join(sorted({variant.runtime for variant in manifest.variants.values()}))
@@ -101,7 +107,7 @@ def build_plan(wish: Wish, documents: Documents, *, min_version: int, runtimes: 
         files=tuple(names),
         variants=variants,
         acceptance=acceptance,
-        application=_check_application(wish, documents),
+        application=_check_application(wish, documents, agent_version),
     )
 
 
@@ -144,7 +150,7 @@ def _check_acceptance(manifest: Manifest, data: bytes | None) -> AcceptanceSet |
     return acceptance
 
 
-def _check_application(wish: Wish, documents: Documents) -> Application | None:
+def _check_application(wish: Wish, documents: Documents, agent_version: str) -> Application | None:
     wanted = wish.application
     if wanted is None:
         return None
@@ -157,16 +163,19 @@ def _check_application(wish: Wish, documents: Documents) -> Application | None:
             f"the director wants the application {wanted.name} {wanted.version} with digest {wanted.document.sha256[:16]}…, "
             f"its owner signed {entry.sha256[:16]}…",
         )
-    return read_application(documents.application, wish)
+    return read_application(documents.application, wish, agent_version)
 
 
-def read_application(data: bytes, wish: Wish) -> Application:
+def read_application(data: bytes, wish: Wish, agent_version: str) -> Application:
     """An application's document that is in order for a wish.
 
     Raises:
-        StepFailedError: it can not be read, or is for another model.
+        StepFailedError: it can not be read, is for another model or for a newer agent.
     """
     try:
+        asked = decode(data, _Asked, "the application").agent_min_version  # first: to an older agent the rest may be strange
+        if shortfall := find_shortfall({APPLICATION: asked}, agent_version):
+            raise StepFailedError(FailureReason.INCOMPATIBLE, shortfall)
         application = decode(data, Application, "the application")
     except ContractError as error:
         raise StepFailedError(FailureReason.INCOMPATIBLE, str(error)) from error

@@ -62,6 +62,7 @@ def rollout() -> None:
     type=click.FloatRange(0, min_open=True),
     help="Seconds after which a silent device counts as unreachable.  [default: 86400; with a window, a week more]",
 )
+@click.option("--agent-min-version", default="", metavar="X.Y.Z", help="Devices with an older agent refuse it.  [default: any]")
 @click.option("--force", is_flag=True, help="Try again on devices that quarantined this version.")
 @click.option("--approval", is_flag=True, help="Wait for an approval before it may start.")
 @click.option("--no-start", is_flag=True, help="Do not start yet.")

@@ -49,6 +49,7 @@ def build_spec(options: dict[str, Any]) -> RolloutSpec:
         start=not options["no_start"],
         device_deadline_s=_device_deadline_s(options),
         force=options["force"],
+        agent_min_version=_agent_version(options["agent_min_version"]),
     )
 
 
@@ -59,6 +60,12 @@ def _policy(options: dict[str, Any]) -> UpdatePolicy:
         return msgspec.structs.replace(policy, **windows)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _agent_version(text: str) -> str:
+    if text and not text[0].isdigit():
+        raise click.UsageError(f"--agent-min-version: {text!r} is no version; expected numbers with points, like 0.2.0")
+    return text
 
 
 def _device_deadline_s(options: dict[str, Any]) -> float:

@@ -103,7 +103,7 @@ def expose(connection: Connection, conduct: Conduct, row: Row[Any], devices: Ite
         mine = (columns.rollout == row.rollout) & (columns.device == device)
         arm = connection.scalar(select(columns.arm).where(mine))
         previous = slot_before(connection, device)
-        wish = Wish(_wanted_slot(connection, row, arm or "", previous), spec.policy, spec.telemetry)
+        wish = Wish(_wanted_slot(connection, row, arm or "", previous), spec.policy, spec.telemetry, spec.agent_min_version)
         values = {
             "revision": issue(connection, conduct.director, device, wish, conduct.now),
             "previous": encode(previous).decode() if previous else None,

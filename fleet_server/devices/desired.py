@@ -27,6 +27,7 @@ class Wish(NamedTuple):
     slot: DesiredSlot
     policy: UpdatePolicy = UpdatePolicy()
     telemetry: Telemetry = Telemetry()
+    agent_min_version: str = ""
 
 
 def issue(connection: Connection, director: Director, device: str, wish: Wish, now: float) -> int:
@@ -48,7 +49,7 @@ def issue_above(connection: Connection, director: Director, device: str, seen: i
     """
     current = find_desired(connection, device)
     slot = current.slots.get(DEFAULT_SLOT, DesiredSlot()) if current else DesiredSlot()
-    wish = Wish(slot, current.policy, current.telemetry) if current else Wish(slot)
+    wish = Wish(slot, current.policy, current.telemetry, current.agent_min_version) if current else Wish(slot)
     return _write(connection, director, device, wish, (seen + 1, now))
 
 
@@ -63,6 +64,7 @@ def _write(connection: Connection, director: Director, device: str, wish: Wish, 
         slots={DEFAULT_SLOT: wish.slot},
         policy=wish.policy,
         telemetry=wish.telemetry,
+        agent_min_version=wish.agent_min_version,
     )
     payload = encode(document)
     envelope = sign_document(payload, DESIRED_PAYLOAD_TYPE, director.key)

@@ -111,6 +111,7 @@ def behave(model):
         (["--weights", "1-2"], "no number"),
         (["--policy", "probation_s"], "probation_s"),
         (["--on-failure", "panic"], "panic"),
+        (["--agent-min-version", "newest"], "is no version"),
         (["--download-window", "at night"], "is no maintenance window"),
         (["--activation-window", "moon 02:00-04:00"], "names no days"),
     ],
@@ -127,11 +128,28 @@ def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
 
 def test_windows_come_into_the_policy_and_give_devices_more_time():
     options = {"policy": ("probation_s=5",), "download_windows": (), "activation_windows": ("sun 02:00-04:00",), "device_deadline_s": None}
-    others = {"model": "digits", "version": 1, "application": "", "weights": "1:1", "name": "", "phases": (), "control": None}
-    others |= {"devices": (), "gates": (), "telemetry": (), "on_failure": "rollback", "stagger_s": 0.0, "approval": False}
+    others = {
+        "model": "digits",
+        "version": 1,
+        "application": "",
+        "weights": "1:1",
+        "agent_min_version": "0.2",
+        "name": "",
+        "phases": (),
+        "control": None,
+    }
+    others |= {
+        "devices": (),
+        "gates": (),
+        "telemetry": (),
+        "on_failure": "rollback",
+        "stagger_s": 0.0,
+        "approval": False,
+        "agent_min_version": "0.2",
+    }
     spec = build_spec({**others, **options, "no_start": False, "force": False})
     assert (spec.policy.probation_s, spec.policy.activation_windows) == (5.0, ("sun 02:00-04:00",))
-    assert spec.device_deadline_s == 8 * 86400.0
+    assert (spec.device_deadline_s, spec.agent_min_version) == (8 * 86400.0, "0.2")
 
 
 def name_in_environment(monkeypatch, tmp_path, **given):

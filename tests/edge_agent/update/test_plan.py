@@ -78,14 +78,18 @@ def refusals(package: Package, acceptance: AcceptanceSet) -> list[tuple[Wish, Do
     app = encode(msgspec.structs.replace(APPLICATION, model="letters"))
     app_wish = Wish(1, wish.model, DesiredApplication("watch", 4, FileEntry(sha256_of(app), 1)))
     app_documents = documents._replace(application=app, application_entry=FileEntry(sha256_of(app), 1))
+    newer_app = encode({**msgspec.to_builtins(APPLICATION), "agent_min_version": "0.3", "of_newer_agents": 1})
+    newer_wish = Wish(1, wish.model, DesiredApplication("watch", 4, FileEntry(sha256_of(newer_app), 1)))
+    newer_documents = documents._replace(application=newer_app, application_entry=FileEntry(sha256_of(newer_app), 1))
     return [
         (wish, documents, {"min_version": 4}, FailureReason.WITHDRAWN, "below version 4"),
         (wish, Documents(None, None), {}, FailureReason.NOT_TRUSTED, "nobody vouches"),
         (wish, documents_of(other), {}, FailureReason.NOT_TRUSTED, "its owner signed"),
         (wish_for(other), documents_of(other), {}, FailureReason.NOT_TRUSTED, "is of letters 3"),
         (wish_for(newer), documents_of(newer), {}, FailureReason.NOT_TRUSTED, "schema version 9"),
-        (wish_for(needs), documents_of(needs), {}, FailureReason.INCOMPATIBLE, "needs agent 9.0.0"),
-        (msgspec.structs.replace(wish, agent_min_version="0.2"), documents, {}, FailureReason.INCOMPATIBLE, "needs agent 0.2"),
+        (wish_for(needs), documents_of(needs), {}, FailureReason.INCOMPATIBLE, "the version needs agent 9.0.0 or newer, this is 0.1.0"),
+        (msgspec.structs.replace(wish, agent_min_version="0.2"), documents, {}, FailureReason.INCOMPATIBLE, "the fleet needs agent 0.2"),
+        (newer_wish, newer_documents, {}, FailureReason.INCOMPATIBLE, "the application needs agent 0.3 or newer, this is 0.1.0"),
         (wish, documents, {"runtimes": ()}, FailureReason.INCOMPATIBLE, "no runtime"),
         (wish, documents._replace(acceptance=b"{}"), {}, FailureReason.NOT_TRUSTED, "acceptance set is not valid"),
         (wish, documents._replace(acceptance=encode(foreign)), {}, FailureReason.NOT_TRUSTED, "that of letters"),

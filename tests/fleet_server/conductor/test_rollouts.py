@@ -151,11 +151,13 @@ def test_a_forced_rollout_asks_for_another_try_and_its_call_back_does_not(everyw
 
 
 def test_windows_reach_the_devices_but_going_back_does_not_wait_for_one(everywhere):
-    rollout = everywhere.create(3, policy=UpdatePolicy(activation_windows=("02:00-04:00",)))
+    rollout = everywhere.create(3, policy=UpdatePolicy(activation_windows=("02:00-04:00",)), agent_min_version="0.2")
+    assert everywhere.read(find_desired, "pi-1").agent_min_version == "0.2"
     assert everywhere.read(find_desired, "pi-1").policy.activation_windows == ("02:00-04:00",)
     everywhere.act(rollout, "rollback")
     everywhere.turn()
-    assert {everywhere.read(find_desired, device).policy for device in DEVICES} == {UpdatePolicy()}
+    wishes = [everywhere.read(find_desired, device) for device in DEVICES]
+    assert {(wish.policy, wish.agent_min_version) for wish in wishes} == {(UpdatePolicy(), "")}
 
 
 def test_what_a_device_waits_for_is_seen_in_the_rollout(everywhere):
