@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.agent_cpu import small_sample
 from benchmarks.endpoint_latency import DATATYPES
-from benchmarks.report import print_rows, say_machine
+from benchmarks.report import at_most, print_claims, print_rows, say_machine
 from benchmarks.small_models import VARIANT, make_package
 from contract.messages import VersionRef
 from contract.package import Package
@@ -125,6 +125,11 @@ def main(swaps: int) -> None:
         for name, (client, gaps) in found.items()
     ]
     print_rows("hot swap under load", ("client", "answered", "lost", "99 % of gaps below, ms", "longest gap, ms"), rows)
+    claims = []
+    for name, (client, gaps) in found.items():
+        claims.append(at_most(f"hot swap, {name}: requests lost", len(client.lost), 0, "lost"))
+        claims.append(at_most(f"hot swap, {name}: longest gap", 1000 * max(gaps), 50, "ms"))
+    print_claims(claims)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.endpoint_latency import Client, binary_request
 from benchmarks.litert_cnn import LITERT, make_litert_package
-from benchmarks.report import print_rows, say_machine
+from benchmarks.report import at_most, print_claims, print_rows, say_machine
 from benchmarks.running_agent import prepare_home, running_agent
 from benchmarks.small_models import VARIANT, make_package, make_sample
 
@@ -55,14 +55,16 @@ def measure(folder: Path, runtime: str) -> tuple[float, float, float]:
 def main() -> None:
     """Print one table."""
     say_machine(f"a CNN at 96 x 96, {INFERENCES} frames of 640 x 480 over HTTP before the measurement")
-    rows = []
+    rows, claims = [], []
     with tempfile.TemporaryDirectory() as folder:
         for runtime, limit in LIMITS_MB.items():
             supervisor, worker, resident = measure(Path(folder) / runtime.replace(" ", "-"), runtime)
             rows.append(
                 (runtime, f"{supervisor:.1f}", f"{worker:.1f}", f"{supervisor + worker:.1f}", f"{resident:.1f}", f"at most {limit}")
             )
+            claims.append(at_most(f"memory of the agent with a CNN (PSS), {runtime}", supervisor + worker, limit, "MB"))
     print_rows("memory of the agent, PSS in MB", ("runtime", "supervisor", "worker", "sum of PSS", "sum of RSS", "claim (PSS)"), rows)
+    print_claims(claims)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.report import print_rows, say_machine
+from benchmarks.report import at_most, print_claims, print_rows, say_machine
 from benchmarks.small_models import VARIANT, make_package, make_sample
 from benchmarks.timing import compare
 from edge_agent.engine.engine import Engine, open_engine
@@ -49,7 +49,7 @@ def watched(engine: Engine, labels: tuple[str, ...], sample: dict[str, np.ndarra
 def main(rounds: int) -> None:
     """Print one table."""
     say_machine(f"{rounds} rounds of {BATCH} in turn; the claim: at most 10 µs")
-    rows = []
+    rows, claims = [], []
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("mlp", "cnn"):
             package = make_package(Path(folder) / kind, kind)
@@ -60,7 +60,9 @@ def main(rounds: int) -> None:
             for name, values in times.items():
                 each = values / BATCH
                 rows.append((kind, name, f"{np.median(each):.2f}", f"{np.median(each - base):+.2f}", f"{np.median(each / base):.3f}"))
+            claims.append(at_most(f"cost of watching an inference, {kind}", float(rows[-1][3]), 10, "µs"))
     print_rows("cost of watching, per inference", ("model", "loop", "p50 µs", "more µs (median of pairs)", "ratio"), rows)
+    print_claims(claims)
 
 
 if __name__ == "__main__":

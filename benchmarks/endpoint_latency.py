@@ -1,35 +1,42 @@
 """What the endpoint costs: binary tensors through a real worker process, against the bare session in the same run.
 
-The client is a plain socket with keep-alive, so that it is the server that is measured.
+The client is a plain socket with keep-alive, so that it is the server that is measured; what an unmodified
+`tritonclient` takes is printed beside it. An echo program that takes and gives the same bytes shows what of
+it all is the machine's. Where two processes run decides much, so everything is measured with all of them on
+one core, with the client on another than the rest, and as the system places them.
 Run: `python benchmarks/endpoint_latency.py [ROUNDS]`
 """
 
 import asyncio
+import contextlib
 import io
 import json
-import platform
+import os
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.echo_program import running_echo
+from benchmarks.report import Claim, at_most, print_claims, print_rows, say_machine
 from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample, make_session
-from benchmarks.timing import compare, print_table
+from benchmarks.timing import BLOCK, compare_blocks
 from contract.package import Package
 from edge_agent.worker.messages import FromWorker, WindowStats, WorkerRequest
 from edge_agent.worker.process import start_worker
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
+BARE, ECHO, BINARY_ROW, JSON_ROW = "bare session.run", "echo of the same bytes", "endpoint, binary tensors", "endpoint, JSON"
+ONE_CORE, TWO_CORES, AS_PLACED = "one core", "two cores", "as placed"
+Times = dict[str, dict[str, np.ndarray]]
+"""Microseconds by placement and work."""
 
 
 class Client:
@@ -98,24 +105,33 @@ def jpeg_request(frame: np.ndarray) -> bytes:
     return http_request("/predict", body.getvalue(), {"Content-Type": "image/jpeg"})
 
 
-def measure(package: Package, port: int, rounds: int) -> None:
-    """Print the table of one model; runs in a thread beside the loop that keeps the worker."""
-    kind, sample = package.manifest.name, make_sample(package.manifest.name)
-    session = make_session(package.variant_path(VARIANT).read_bytes())
-    requests = {"endpoint, binary tensors": binary_request(kind, sample)}
-    requests.update({"endpoint, JPEG": jpeg_request(sample["frame"])} if kind == "cnn" else {"endpoint, JSON": json_request(kind, sample)})
-    measure_sample(
-        f"{kind}, raw input {shape_words(sample)}", sample, session, {name: Client(port, data) for name, data in requests.items()}, rounds
-    )
-    if kind == "cnn":
-        small = {"frame": np.ascontiguousarray(sample["frame"][:SIDE, :SIDE])}
-        measure_sample(
-            f"{kind}, raw input {shape_words(small)}",
-            small,
-            session,
-            {"endpoint, binary tensors": Client(port, binary_request(kind, small))},
-            rounds,
-        )
+def placements() -> dict[str, tuple[set[int], set[int]]]:
+    """Cores of the client and of the servers, by words; only the system's choice where there are none to choose from."""
+    if not hasattr(os, "sched_setaffinity"):
+        return {AS_PLACED: (set(), set())}
+    cores = sorted(os.sched_getaffinity(0))
+    return {ONE_CORE: ({cores[0]}, {cores[0]}), TWO_CORES: ({cores[0]}, {cores[-1]}), AS_PLACED: (set(cores), set(cores))}
+
+
+class Bench(NamedTuple):
+    """A started worker, and how long everything is asked."""
+
+    package: Package
+    port: int
+    pid: int
+    rounds: int
+
+
+def measure(bench: Bench) -> dict[str, Times]:
+    """Print the tables of one model; runs in a thread beside the loop that keeps the worker. Returns the times by input."""
+    kind, sample = bench.package.manifest.name, make_sample(bench.package.manifest.name)
+    if kind != "cnn":
+        return {kind: measure_sample(bench, f"{kind}, {shape_words(sample)}", sample, {JSON_ROW: json_request(kind, sample)})}
+    small = {"frame": np.ascontiguousarray(sample["frame"][:SIDE, :SIDE])}
+    return {
+        "frame": measure_sample(bench, f"cnn, {shape_words(sample)}", sample, {"endpoint, JPEG": jpeg_request(sample["frame"])}),
+        kind: measure_sample(bench, f"cnn, {shape_words(small)}", small, {}),
+    }
 
 
 def shape_words(sample: dict[str, np.ndarray]) -> str:
@@ -123,16 +139,76 @@ def shape_words(sample: dict[str, np.ndarray]) -> str:
     return " x ".join(str(axis) for array in sample.values() for axis in array.shape)
 
 
-def measure_sample(
-    title: str, sample: dict[str, np.ndarray], session: "onnxruntime.InferenceSession", clients: dict[str, Client], rounds: int
-) -> None:
-    """Print one table: the bare session on this sample beside each client."""
-    works: dict[str, Callable[[], object]] = {"bare session.run": lambda: session.run(None, sample)}
-    works.update({name: client.ask for name, client in clients.items()})
-    times = compare(works, rounds)
-    for client in clients.values():
-        client.close()
-    print_table(title, times, "bare session.run")
+def measure_sample(bench: Bench, title: str, sample: dict[str, np.ndarray], more: dict[str, bytes]) -> Times:
+    """Print one table: the bare session and an echo beside the endpoint, in each placement."""
+    session = make_session(bench.package.variant_path(VARIANT).read_bytes())
+    kind = bench.package.manifest.name
+    request = binary_request(kind, sample)
+    requests = {BINARY_ROW: request, **more}
+    with contextlib.ExitStack() as stack:
+        clients = {name: stack.enter_context(contextlib.closing(Client(bench.port, data))) for name, data in requests.items()}
+        echo = stack.enter_context(running_echo(len(request), len(clients[BINARY_ROW].ask())))
+        echo_client = stack.enter_context(contextlib.closing(Client(echo.port, request)))
+        works: dict[str, Callable[[], object]] = {BARE: lambda: session.run(None, sample), ECHO: echo_client.ask}
+        works.update({name: client.ask for name, client in clients.items()})
+        works.update(triton_works(stack, bench.port, kind, sample))
+        times = {}
+        for words, (client_cores, server_cores) in placements().items():
+            place(client_cores, server_cores, (bench.pid, echo.pid))
+            times[words] = compare_blocks(works, bench.rounds)
+    print_placements(title, times)
+    return times
+
+
+def place(client_cores: set[int], server_cores: set[int], servers: tuple[int, ...]) -> None:
+    """Keep this thread and the servers' processes on these cores."""
+    if client_cores:
+        os.sched_setaffinity(0, client_cores)
+        for pid in servers:
+            os.sched_setaffinity(pid, server_cores)
+
+
+def triton_works(stack: contextlib.ExitStack, port: int, model: str, sample: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
+    """The same request by `tritonclient[http]`, where it is installed."""
+    try:
+        import tritonclient.http as triton
+    except ImportError:
+        return {}
+    client = stack.enter_context(contextlib.closing(triton.InferenceServerClient(f"127.0.0.1:{port}")))
+    inputs = []
+    for name, array in sample.items():
+        inputs.append(triton.InferInput(name, list(array.shape), DATATYPES[array.dtype.name]))
+        inputs[-1].set_data_from_numpy(array)
+    outputs = [triton.InferRequestedOutput("scores")]
+    return {"endpoint, by tritonclient": lambda: client.infer(model, inputs, outputs=outputs).as_numpy("scores")}
+
+
+def print_placements(title: str, times: Times) -> None:
+    """One line per work, three columns per placement: tenth percentile, median, and the ratio of the medians to the bare session."""
+    head = ["µs: p10, p50, ratio of p50"]
+    rows = [[name] for name in next(iter(times.values()))]
+    for words, found in times.items():
+        head += [words, "p50", "ratio"]
+        for row in rows:
+            values = found[row[0]]
+            row += [f"{np.percentile(values, 10):,.0f}", f"{np.median(values):,.0f}", f"{np.median(values) / np.median(found[BARE]):.2f}"]
+    print_rows(title, head, rows)
+    for words, found in times.items():
+        bare, echo, endpoint = (float(np.median(found[name])) for name in (BARE, ECHO, BINARY_ROW))
+        print(
+            f"{words}: of {endpoint:.0f} µs the model takes {bare:.0f}, a plain echo {echo:.0f}, so {endpoint - bare - echo:.0f} are the agent's"
+        )
+
+
+def judge(mlp: Times, cnn: Times) -> list[Claim]:
+    """The claims, as the system placed the processes; what pinned ones had is said beside."""
+    micros = {words: float(np.median(found[BINARY_ROW])) for words, found in mlp.items()}
+    ratios = {words: float(np.median(found[BINARY_ROW]) / np.median(found[BARE])) for words, found in cnn.items()}
+    beside = [", ".join(f"{words}: {value:.3g}" for words, value in found.items() if words != AS_PLACED) for found in (micros, ratios)]
+    return [
+        at_most("endpoint p50, binary tensors, mlp", micros[AS_PLACED], 70, "µs", beside[0]),
+        at_most(f"endpoint p50, binary tensors, cnn at {SIDE} x {SIDE}, to the bare loop", ratios[AS_PLACED], 1.4, "×", beside[1]),
+    ]
 
 
 def print_latency(message: FromWorker) -> None:
@@ -141,7 +217,7 @@ def print_latency(message: FromWorker) -> None:
         print(f"inside the worker: p50 {message.latency_us.quantile(0.5):.0f} µs (bins of 25 %) over {message.count} inferences")
 
 
-async def serve_and_measure(package: Package, rounds: int) -> None:
+async def serve_and_measure(package: Package, rounds: int) -> dict[str, Times]:
     """Start a worker as the agent does, measure, end it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
@@ -152,18 +228,20 @@ async def serve_and_measure(package: Package, rounds: int) -> None:
             ready = await worker.wait_ready(30)
             startup_s = time.perf_counter() - begun
             print(f"\n{package.manifest.name}: ready {startup_s:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference")
-            await asyncio.to_thread(measure, package, listening.getsockname()[1], rounds)
+            return await asyncio.to_thread(measure, Bench(package, listening.getsockname()[1], worker.pid, rounds))
         finally:
             await worker.drain(5)
 
 
 def main(rounds: int) -> None:
-    """Print one table per model."""
-    print(f"{platform.machine()}, Python {platform.python_version()}, one worker, one thread, {rounds} rounds in turn")
+    """Print one table per model and input, and the claims."""
+    say_machine(f"one worker, one thread, {rounds} rounds of {BLOCK} in turn")
+    found: dict[str, Times] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("mlp", "cnn"):
-            asyncio.run(serve_and_measure(make_package(Path(folder) / kind, kind), rounds))
+            found.update(asyncio.run(serve_and_measure(make_package(Path(folder) / kind, kind), rounds)))
+    print_claims(judge(found["mlp"], found["cnn"]))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)

@@ -10,7 +10,6 @@ import contextlib
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,14 +22,13 @@ from benchmarks.compared_servers.environments import Environment, make_environme
 from benchmarks.compared_servers.processes import LoopbackClient, StartError, is_open
 from benchmarks.compared_servers.request_forms import Form
 from benchmarks.compared_servers.servers import SERVERS, Server, Started, Workload, make_workload
-from benchmarks.report import print_rows, say_machine
+from benchmarks.report import Claim, at_least, at_most, print_claims, print_rows, say_machine
 from benchmarks.small_models import make_session
+from benchmarks.timing import BLOCK, compare_blocks
 
 BARE = "bare session.run"
 BINARY_ROW, JSON_ROW = "Eyelet, binary tensors", "Eyelet, JSON of the protocol"
 KINDS = {"mlp": "33 numbers, float32", "mobilenet": "96 x 96 x 3, uint8", "mobilenet-float": "96 x 96 x 3, float32"}
-BLOCK = 25
-WARM_UP = 3
 TOLERANCE = 1e-4
 RIVALS = ("LitServe", "MLServer", "BentoML")
 
@@ -41,22 +39,6 @@ class Found(NamedTuple):
     times_us: dict[str, np.ndarray]
     servers: dict[str, Started]
     absent: dict[str, str]
-
-
-def take_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Microseconds of each work: `rounds` blocks each, the first calls of a block not counted, in another order each round."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    names = list(works)
-    for turn in range(rounds):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            work, found = works[name], times[name]
-            for index in range(BLOCK + WARM_UP):
-                begun = time.perf_counter_ns()
-                work()
-                if index >= WARM_UP:
-                    found.append((time.perf_counter_ns() - begun) / 1000)
-    return {name: np.array(values) for name, values in times.items()}
 
 
 def check_answer(client: LoopbackClient, form: Form, wanted: np.ndarray) -> bool:
@@ -107,7 +89,7 @@ def measure(workload: Workload, environments: Mapping[str, Environment], rounds:
             for form in SERVERS[name].forms:
                 client = LoopbackClient(started.port, form.build(workload.kind, workload.sample))
                 works[f"{name}, {form.name}"] = stack.enter_context(contextlib.closing(client)).ask
-        found.times_us.update(take_turns(works, rounds))
+        found.times_us.update(compare_blocks(works, rounds))
     return found
 
 
@@ -132,21 +114,21 @@ def print_servers(found: Found) -> None:
     print_rows("the servers, with the last of these models", ("server", "version", "first answer s", "processes", "PSS MB"), rows)
 
 
-def judge(found: Mapping[str, Found]) -> None:
-    """The claims, each with its number."""
+def judge(found: Mapping[str, Found]) -> list[Claim]:
+    """The claims, each with its number; a server that is absent is no claim that held."""
     middle = {kind: {name: float(np.median(values)) for name, values in one.times_us.items()} for kind, one in found.items()}
     quiet = {kind: {name: float(np.percentile(values, 10)) for name, values in one.times_us.items()} for kind, one in found.items()}
-    rows = [("endpoint p50, binary, mlp", f"{middle['mlp'][BINARY_ROW]:.0f} µs", "<= 70 µs", middle["mlp"][BINARY_ROW] <= 70)]
+    claims = [at_most("endpoint p50, binary, mlp", middle["mlp"][BINARY_ROW], 70, "µs")]
     for kind in ("mobilenet", "mobilenet-float"):
-        ratio = middle[kind][BINARY_ROW] / middle[kind][BARE]
-        at_best = quiet[kind][BINARY_ROW] / quiet[kind][BARE]
-        rows.append((f"endpoint p50, binary, {kind}, to bare", f"{ratio:.2f} (p10: {at_best:.2f})", "<= 1.4", ratio <= 1.4))
+        ratio, at_best = (times[kind][BINARY_ROW] / times[kind][BARE] for times in (middle, quiet))
+        claims.append(at_most(f"endpoint p50, binary, {kind}, to bare", ratio, 1.4, "×", f"p10: {at_best:.3g}"))
     for kind, least in (("mlp", 10), ("mobilenet", 4), ("mobilenet-float", 4)):
         for name, value in middle[kind].items():
             if name.startswith(RIVALS):
-                ratio = value / middle[kind][BINARY_ROW]
-                rows.append((f"{kind}: {name} to Eyelet, binary", f"{ratio:.1f}", f">= {least}", ratio >= least))
-    print_rows("claims", ("claim", "found", "wanted", "holds"), [(*cells, "yes" if holds else "no") for *cells, holds in rows])
+                claims.append(at_least(f"{kind}: {name} to Eyelet, binary", value / middle[kind][BINARY_ROW], least, "×"))
+        absent = [(name, reason) for name, reason in found[kind].absent.items() if name.startswith(RIVALS)]
+        claims += [Claim(f"{kind}: {name} to Eyelet, binary", reason[:60], f"at least {least} ×", held=False) for name, reason in absent]
+    return claims
 
 
 def main(rounds: int) -> None:
@@ -160,7 +142,7 @@ def main(rounds: int) -> None:
             found[kind] = measure(make_workload(Path(folder), kind), environments, rounds)
         print_times(kind, found[kind])
     print_servers(found[kind])
-    judge(found)
+    print_claims(judge(found))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+BLOCK, WARM_UP = 25, 3
+
 
 def compare(works: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 20) -> dict[str, np.ndarray]:
     """Microseconds of each work, `rounds` times in turn."""
@@ -17,6 +19,22 @@ def compare(works: Mapping[str, Callable[[], object]], rounds: int, warm_up: int
             begun = time.perf_counter_ns()
             work()
             times[name].append((time.perf_counter_ns() - begun) / 1000)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def compare_blocks(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Microseconds of each work as a loop: `rounds` blocks each, the first calls of a block not counted, in another order each round."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    names = list(works)
+    for turn in range(rounds):
+        shift = turn % len(names)
+        for name in names[shift:] + names[:shift]:
+            work, found = works[name], times[name]
+            for index in range(BLOCK + WARM_UP):
+                begun = time.perf_counter_ns()
+                work()
+                if index >= WARM_UP:
+                    found.append((time.perf_counter_ns() - begun) / 1000)
     return {name: np.array(values) for name, values in times.items()}
 
 
