@@ -49,8 +49,8 @@ studio: setup  ## open the window
 bundles: setup  ## build the PyInstaller bundles of the agent and the studio shell and start each once
 	@$(BIN)/python -m scripts.build_bundles
 
-bench-agent: setup  ## measure the running agent: recovery, watching, memory, start, CPU, hot swap
-	@for name in recovery windows memory start cpu hot_swap; do $(BIN)/python benchmarks/agent_$$name.py || exit 1; echo; done
+bench-agent: setup  ## measure the agent: engine, endpoint, other servers, isolation, swap, recovery, memory, CPU, start, watching
+	@$(BIN)/python -m scripts.bench_agent
 
 clean:  ## remove what was built; the data of ./demo stays
 	rm -rf build dist .ruff_cache .mypy_cache .hypothesis

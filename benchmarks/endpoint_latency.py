@@ -195,9 +195,8 @@ def print_placements(title: str, times: Times) -> None:
     print_rows(title, head, rows)
     for words, found in times.items():
         bare, echo, endpoint = (float(np.median(found[name])) for name in (BARE, ECHO, BINARY_ROW))
-        print(
-            f"{words}: of {endpoint:.0f} µs the model takes {bare:.0f}, a plain echo {echo:.0f}, so {endpoint - bare - echo:.0f} are the agent's"
-        )
+        rest = endpoint - bare - echo
+        print(f"{words}: of {endpoint:.0f} µs the model takes {bare:.0f}, a plain echo {echo:.0f}, so {rest:.0f} are the agent's")
 
 
 def judge(mlp: Times, cnn: Times) -> list[Claim]:
