@@ -27,6 +27,7 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     revision_seen: int = 0
     min_versions: dict[str, int] = {}
     acceptance: dict[str, tuple[str, ...]] = {}  # per model: digests of its acceptance set, kept from garbage
+    minimum_scores: dict[str, float] = {}  # per model: what its acceptance set demands, signed by its owner
     patched: Patched = Patched()
 
 
@@ -56,6 +57,10 @@ class Memory:
         """Digests of a model's acceptance set; empty where none is kept."""
         return self._value.acceptance.get(model, ())
 
+    def minimum_score_of(self, model: str) -> float:
+        """The share of a model's acceptance set that a version must answer rightly; 0 where none is known."""
+        return self._value.minimum_scores.get(model, 0.0)
+
     def next_session(self) -> int:
         """A number greater than those of all sessions before, even after the file was lost (by the clock)."""
         session = max(self._value.session + 1, int(time.time()))
@@ -79,10 +84,12 @@ class Memory:
             self._save()
         return max(known, stated)
 
-    def keep_acceptance(self, model: str, digests: tuple[str, ...]) -> None:
-        """Keep a model's acceptance set between updates."""
-        if self._value.acceptance.get(model) != digests:
-            self._change(acceptance={**self._value.acceptance, model: digests})
+    def keep_acceptance(self, model: str, digests: tuple[str, ...], minimum_score: float) -> None:
+        """Keep a model's acceptance set and what it demands between updates."""
+        known = self._value
+        if (known.acceptance.get(model), known.minimum_scores.get(model)) != (digests, minimum_score):
+            scores = {**known.minimum_scores, model: minimum_score}
+            self._change(acceptance={**known.acceptance, model: digests}, minimum_scores=scores)
 
     def count_patches(self, files: int, saved_bytes: int, failed: int) -> None:
         """Add to what patches did."""

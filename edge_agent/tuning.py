@@ -29,6 +29,7 @@ class Row(msgspec.Struct, frozen=True):
 
     threads: int
     result: VariantResult
+    throttled: bool = False  # the device was slowed down meanwhile
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -100,14 +101,21 @@ async def measure(
     threads: Iterable[int],
     said: Callable[[str], None],
     test: Callable[[SelfTestRequest], Awaitable[SelfTestResult]] = run_self_test,
+    is_slowed_down: Callable[[], bool] = lambda: False,
 ) -> list[Row]:
-    """Every variant of `request` with every number of threads, each in a limited child of its own; `said` hears of each."""
+    """Every variant of `request` with every number of threads, each in a limited child of its own; `said` hears of each.
+
+    Rows that were measured while the device `is_slowed_down` are marked.
+    """
     rows: list[Row] = []
     for variant in request.variants:
         for count in threads:
             first = not any(row.result.variant == variant for row in rows)
             one = msgspec.structs.replace(request, variants=(variant,), threads=count, acceptance=request.acceptance if first else "")
-            rows += [Row(count, result) for result in (await test(one)).results]
+            throttled = is_slowed_down()
+            results = (await test(one)).results
+            throttled = throttled or is_slowed_down()
+            rows += [Row(count, result, throttled) for result in results]
             said(f"{variant}, {count} thread{'s' if count > 1 else ''}: {words(rows[-1].result)}")
             if first and rows[-1].result.reason not in {None, FailureReason.TIMED_OUT}:
                 break  # what does not run with one thread does not run with two
@@ -137,6 +145,7 @@ def build_choice(rows: Sequence[Row], best: Row, demands: Demands) -> Choice:
                 acceptance_score=scores.get(name),
                 chosen=row is best,
                 threads=row.threads,
+                throttled=row.throttled,
             )
         )
     return Choice(best.result.variant, best.threads, utc_now(), demands.budget_ms, demands.minimum_score, tuple(measured))

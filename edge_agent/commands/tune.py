@@ -17,6 +17,7 @@ from contract.package import Package, open_installed_version, opened
 from edge_agent.commands.options import errors_in_words, home_option, json_option, refuse_newer
 from edge_agent.engine.accelerators import placed_names, present_accelerators
 from edge_agent.hardware import installed_runtimes
+from edge_agent.heat import is_slowed_down, read_heat
 from edge_agent.home import Home, HomeError, find_home
 from edge_agent.memory import Memory
 from edge_agent.trust_store import TrustError, TrustStore
@@ -32,6 +33,7 @@ class Subject(NamedTuple):
 
     package: Package
     acceptance: Path | None = None
+    minimum_score: float = 0.0  # of the signed acceptance set; 0 where none is known
     deadline_ms: float = 0.0
 
 
@@ -55,15 +57,19 @@ def tune(  # noqa: PLR0917  (click hands every option over by name)
     """Measure every variant with one and more threads on this device, and keep the best for the next start.
 
     Without PACKAGE the installed version is measured, with its acceptance set where the fleet gave
-    one. The fastest variant counts that computes what the desk computed, reaches the acceptance score
-    and stays within the budget (by default the deadline of its application). More threads are taken
-    only where they gain 30 %. Stop what else is busy: a running agent serves on meanwhile.
+    one. The fastest variant counts that computes what the desk computed, reaches the minimum score of
+    the signed acceptance set (--minimum-score may only raise it) and stays within the budget (by
+    default the deadline of its application). More threads are taken only where they gain 30 %. Stop
+    what else is busy: a running agent serves on meanwhile.
     """
     with errors_in_words(ContractError, TrustError, HomeError, OSError), _subject(package, home_folder, slot) as subject:
-        demands = Demands(subject.deadline_ms if budget_ms is None else budget_ms, minimum_score or 0.0)
+        least = max(subject.minimum_score, minimum_score or 0.0)
+        demands = Demands(subject.deadline_ms if budget_ms is None else budget_ms, least)
         counts = [count for count in thread_counts(processors()) if most_threads is None or count <= most_threads]
-        rows = asyncio.run(measure(_request(subject), counts, lambda text: click.echo(text, err=True)))
+        rows = asyncio.run(measure(_request(subject), counts, lambda text: click.echo(text, err=True), is_slowed_down=_is_slowed_down))
         demands = _with_minimum(demands, rows, minimum_score)
+        if any(row.throttled for row in rows):
+            click.echo("this device was slowed down (too hot, or too little voltage): measure again when it is not", err=True)
         verdict = choose(rows, demands)
         choice = build_choice(rows, verdict.best, demands) if verdict.best is not None else None
         kept = choice is not None and _keep(home_folder, subject.package.digest, choice)
@@ -89,7 +95,7 @@ def _subject(package: Path | None, home_folder: Path, slot: str) -> Iterator[Sub
     version = open_installed_version(store.version_folder(installed.model.digest), installed.model.digest)
     application = installed.application
     deadline_ms = _deadline_of(store.object_path(application.digest)) if application is not None else 0.0
-    yield Subject(version, _acceptance_of(home, installed.model.model), deadline_ms)
+    yield Subject(version, *_acceptance_of(home, installed.model.model), deadline_ms)
 
 
 def _deadline_of(path: Path) -> float:
@@ -98,11 +104,20 @@ def _deadline_of(path: Path) -> float:
     return decode(read_bounded(path, DOCUMENT_MAX_BYTES), Application, "the application").deadline_ms
 
 
-def _acceptance_of(home: Home, model: str) -> Path | None:
-    for digest in Memory(home.state / "memory.json").acceptance_of(model):
-        if (home.objects / digest).is_file():
-            return home.objects / digest
-    return None
+def _acceptance_of(home: Home, model: str) -> tuple[Path | None, float]:
+    """The acceptance set's samples and what the owner demands of them."""
+    memory = Memory(home.state / "memory.json")
+    found = [home.objects / digest for digest in memory.acceptance_of(model) if (home.objects / digest).is_file()]
+    minimum_score = memory.minimum_score_of(model)
+    if minimum_score and not found:
+        raise HomeError(
+            f"the acceptance set of {model} is not on this disk any more, so nothing shows which variant meets it; update first"
+        )
+    return (found[0] if found else None), minimum_score
+
+
+def _is_slowed_down() -> bool:
+    return is_slowed_down(read_heat(), 0.0)
 
 
 def _request(subject: Subject) -> SelfTestRequest:
@@ -122,9 +137,9 @@ def _request(subject: Subject) -> SelfTestRequest:
 
 
 def _with_minimum(demands: Demands, rows: list[Row], stated: float | None) -> Demands:
-    """Where nobody states a minimum: no variant may be worse than the best one by more than chance (two points at least)."""
+    """Where neither the owner nor the caller states a minimum: no variant may be worse than the best one by more than chance (two points at least)."""
     scores = [row.result.acceptance_score for row in rows if row.result.reason is None and row.result.acceptance_score is not None]
-    if stated is not None or not scores:
+    if stated is not None or demands.minimum_score or not scores:
         return demands
     return demands._replace(minimum_score=max(0.0, round(max(scores) - 0.02, 6)))
 

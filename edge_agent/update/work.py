@@ -198,7 +198,8 @@ class UpdateWork:
         self._point_to_proven(update.candidate)
         plan = self._fetching.plan
         if plan is not None and plan.acceptance is not None:
-            tools.memory.keep_acceptance(update.wish.model.model, (plan.acceptance.samples.sha256,))
+            acceptance = plan.acceptance
+            tools.memory.keep_acceptance(update.wish.model.model, (acceptance.samples.sha256,), acceptance.minimum_score)
         if update.wish.package:
             self._forget_package(update.wish.package)
         return Succeeded(update.state)

@@ -16,10 +16,13 @@ def test_what_is_remembered_never_falls_and_survives(tmp_path: Path) -> None:
     memory.see_revision(3)
     assert memory.raise_min_version("digits", 4) == 4
     assert memory.raise_min_version("digits", 2) == 4
-    memory.keep_acceptance("digits", ("a" * 64,))
+    memory.keep_acceptance("digits", ("a" * 64,), 0.9)
     session = memory.next_session()
     again = Memory(path)
     assert (again.revision_seen, again.raise_min_version("digits", 1), again.kept_digests) == (5, 4, {"a" * 64})
+    assert (again.acceptance_of("digits"), again.minimum_score_of("digits"), again.minimum_score_of("letters")) == (("a" * 64,), 0.9, 0.0)
+    again.keep_acceptance("digits", ("a" * 64,), 0.95)
+    assert Memory(path).minimum_score_of("digits") == 0.95
     assert again.next_session() > session
 
 
@@ -41,7 +44,7 @@ def test_a_full_disk_keeps_nobody_from_starting_but_a_rule_must_be_written(tmp_p
     with pytest.raises(OSError, match="No space"):
         memory.raise_min_version("digits", 3)
     disk.interfere = lambda _: None
-    memory.keep_acceptance("digits", ("a" * 64,))
+    memory.keep_acceptance("digits", ("a" * 64,), 0.9)
     again = Memory(tmp_path / "memory.json")
     assert again.revision_seen == 7
     assert again.raise_min_version("digits", 1) == 3

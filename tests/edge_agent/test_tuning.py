@@ -65,6 +65,17 @@ def test_the_acceptance_set_is_run_once_for_a_variant_and_one_that_crashes_is_no
     assert said[0] == "onnx-int8, 1 thread: died"
 
 
+def test_rows_that_were_measured_while_the_device_was_slowed_down_are_marked() -> None:
+    async def test(request: SelfTestRequest) -> SelfTestResult:
+        return SelfTestResult("", (VariantResult(*request.variants),), None, "")
+
+    answers = iter([False, False, False, True])  # before and after each
+    request = SelfTestRequest("folder", "digest", (INT8, FLOAT))
+    rows = asyncio.run(measure(request, (1,), lambda _: None, test, lambda: next(answers)))
+    assert [row.throttled for row in rows] == [False, True]
+    assert [measured.throttled for measured in build_choice(rows, rows[0], Demands()).measured] == [False, True]
+
+
 def test_choices_are_kept_by_digest_and_those_of_versions_that_are_gone_are_dropped(tmp_path) -> None:
     home = make_home(tmp_path)
     rows = [row(FLOAT, 1, 3.0, score=0.9), row(FLOAT, 2, 2.0), row(INT8, 1, 4.0, score=0.8)]

@@ -127,27 +127,11 @@ def test_a_wrong_option_is_a_wrong_usage(tmp_path, arguments, words):
 
 
 def test_windows_come_into_the_policy_and_give_devices_more_time():
-    options = {"policy": ("probation_s=5",), "download_windows": (), "activation_windows": ("sun 02:00-04:00",), "device_deadline_s": None}
-    others = {
-        "model": "digits",
-        "version": 1,
-        "application": "",
-        "weights": "1:1",
-        "agent_min_version": "0.2",
-        "name": "",
-        "phases": (),
-        "control": None,
-    }
-    others |= {
-        "devices": (),
-        "gates": (),
-        "telemetry": (),
-        "on_failure": "rollback",
-        "stagger_s": 0.0,
-        "approval": False,
-        "agent_min_version": "0.2",
-    }
-    spec = build_spec({**others, **options, "no_start": False, "force": False})
+    options = dict.fromkeys(("phases", "devices", "gates", "telemetry", "download_windows"), ()) | {"policy": ("probation_s=5",)}
+    options |= {"activation_windows": ("sun 02:00-04:00",), "device_deadline_s": None, "agent_min_version": "0.2", "stagger_s": 0.0}
+    options |= {"model": "digits", "version": 1, "application": "", "weights": "1:1", "name": "", "control": None}
+    options |= {"on_failure": "rollback", "approval": False, "no_start": False, "force": False}
+    spec = build_spec(options)
     assert (spec.policy.probation_s, spec.policy.activation_windows) == (5.0, ("sun 02:00-04:00",))
     assert (spec.device_deadline_s, spec.agent_min_version) == (8 * 86400.0, "0.2")
 

@@ -1,12 +1,15 @@
 """`eyelet-agent tune` on real packages: measured, kept, and used by the next start."""
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks.running_agent import prepare_home
+from contract.files import sha256_of
 from contract.package import Package
 from contract.signing import public_key_to_bytes
 from edge_agent.cli import agent
@@ -28,7 +31,7 @@ def home(tmp_path: Path, package: Package) -> Home:
     home = prepare_home(tmp_path / "home", package, "onnx-float32")
     acceptance, samples = make_acceptance(tmp_path / "acceptance", model="digits")
     (home.objects / acceptance.samples.sha256).write_bytes(samples)
-    Memory(home.state / "memory.json").keep_acceptance("digits", (acceptance.samples.sha256,))
+    Memory(home.state / "memory.json").keep_acceptance("digits", (acceptance.samples.sha256,), 0.9)
     return home
 
 
@@ -41,6 +44,7 @@ def test_the_best_is_kept_and_the_next_start_runs_it(home: Home, package: Packag
     choice = load_choice(home, package.digest)
     assert choice is not None
     assert told["choice"]["variant"] == choice.variant
+    assert choice.minimum_score == 0.9, "the owner signed it"
     save_choice(home, package.digest, Choice("litert-float32", 1, choice.at, 0, 0, choice.measured))
     with AgentProcess(home.folder) as running:
         assert running.answers(PNG)["variant"] == "litert-float32"
@@ -59,6 +63,41 @@ def test_a_budget_that_nothing_meets_changes_nothing(home: Home, package: Packag
     assert "the budget is 1e-06 ms" in answer.stdout
     assert "no variant meets what is asked" in answer.output
     assert load_choice(home, package.digest) is None
+
+
+def with_wrong_labels(samples: bytes) -> bytes:
+    """An acceptance set of which the version answers two thirds rightly."""
+    with np.load(io.BytesIO(samples)) as arrays:
+        changed = {name: arrays[name] for name in arrays.files}
+    changed["labels"] = np.where(changed["labels"] == 0, 1, changed["labels"])
+    target = io.BytesIO()
+    np.savez(target, **changed)
+    return target.getvalue()
+
+
+def test_the_signed_minimum_holds_whatever_the_caller_asks_for(home: Home, package: Package, tmp_path: Path) -> None:
+    samples = with_wrong_labels(make_acceptance(tmp_path / "again", model="digits")[1])
+    (home.objects / sha256_of(samples)).write_bytes(samples)
+    memory = Memory(home.state / "memory.json")
+    memory.keep_acceptance("digits", (sha256_of(samples),), 0.9)
+    answer = call(home, "--minimum-score", "0.1")
+    assert answer.exit_code == 1
+    assert "answers 66.7% of the acceptance samples rightly, at least 90.0% are needed" in answer.stdout
+    assert load_choice(home, package.digest) is None
+    memory.keep_acceptance("digits", (sha256_of(samples),), 0.6)
+    assert call(home, "--minimum-score", "0.1").exit_code == 0
+    choice = load_choice(home, package.digest)
+    assert choice is not None
+    assert choice.minimum_score == 0.6
+    assert [measured.acceptance_score for measured in choice.measured] == 2 * [pytest.approx(2 / 3)]
+
+
+def test_an_acceptance_set_that_is_lost_is_no_licence(home: Home) -> None:
+    for digest in Memory(home.state / "memory.json").acceptance_of("digits"):
+        (home.objects / digest).unlink()
+    answer = call(home)
+    assert answer.exit_code == 1
+    assert "is not on this disk any more" in answer.output
 
 
 def test_a_lone_package_is_measured_and_nothing_is_kept_of_it(tmp_path: Path, package: Package, key) -> None:
