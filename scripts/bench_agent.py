@@ -77,7 +77,7 @@ def end_group(process: "subprocess.Popen[bytes]") -> None:
     """Ask all that a script started to end, then kill what is left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, number) if hasattr(os, "killpg") else process.kill()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -108,12 +108,12 @@ def choose(names: Sequence[str]) -> list[Script]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; returns the exit status."""
     parser = argparse.ArgumentParser(prog="bench_agent", description="Run the agent's benchmarks and print all claims.")
-    parser.add_argument(
-        "--only", action="append", default=[], choices=[script.name for script in SCRIPTS], help="one script; may come again"
-    )
+    names = [script.name for script in SCRIPTS]
+    parser.add_argument("--only", action="append", default=[], choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    chosen = choose(parser.parse_args(arguments).only)
     say_machine("every ratio is of one run")
     outcomes = []
-    for script in choose(parser.parse_args(arguments).only):
+    for script in chosen:
         print(f"\n{'=' * 20} {script.name} {'=' * 20}", flush=True)
         outcomes.append(run_script(script))
     print_rows("all claims", ("script", "claim", "measured", "wanted", "held"), summary(outcomes))
