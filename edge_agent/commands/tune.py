@@ -137,7 +137,7 @@ def _request(subject: Subject) -> SelfTestRequest:
 
 
 def _with_minimum(demands: Demands, rows: list[Row], stated: float | None) -> Demands:
-    """Where neither the owner nor the caller states a minimum: no variant may be worse than the best one by more than chance (two points at least)."""
+    """Where nobody states a minimum, the owner neither: no variant may be worse than the best by more than two points."""
     scores = [row.result.acceptance_score for row in rows if row.result.reason is None and row.result.acceptance_score is not None]
     if stated is not None or demands.minimum_score or not scores:
         return demands
