@@ -49,6 +49,7 @@ class _Tally:
     """What became of the samples."""
 
     def __init__(self) -> None:
+        self.arrived: set[str] = set()  # digests: a picture that stands still is sent once
         self.refused = 0
         self.damaged = 0
         self.why = ""  # why no more were sent; empty where all were
@@ -96,6 +97,9 @@ def _send(upload: Upload, kept: Kept, tally: _Tally) -> UploadState | None:
         tally.damaged += 1
         discard(kept.path.parent, kept.number)
         return None
+    if line.sha256 in tally.arrived:
+        _discard_sent(kept)
+        return None
     try:
         state = _patiently(upload, lambda: _put(upload, line.sha256, join_sample(line, data)))
     except HttpError as error:
@@ -104,6 +108,7 @@ def _send(upload: Upload, kept: Kept, tally: _Tally) -> UploadState | None:
         log.warning("The server refuses the field sample %s: %s", kept.path, error)
         tally.refused += 1
         return None
+    tally.arrived.add(line.sha256)
     _discard_sent(kept)
     return state
 

@@ -82,6 +82,12 @@ def test_no_more_than_the_server_takes_and_the_rest_stays(tmp_path: Path) -> Non
     assert outcome.ok
 
 
+def test_the_same_picture_kept_many_times_is_sent_once(server: UploadServer, tmp_path: Path) -> None:
+    keep(tmp_path, b"still", b"still", b"other", b"still")
+    send(server, tmp_path)
+    assert (server.puts, left(tmp_path)) == (2, [])
+
+
 def test_nothing_kept_is_no_failure(server: UploadServer, tmp_path: Path) -> None:
     outcome = send(server, tmp_path / "none")
     assert (outcome.ok, outcome.data["samples"]) == (True, 0)

@@ -263,11 +263,6 @@ class FleetSimulator:
         results = sorted(self.results.values(), key=lambda result: result.sequence)
         return [result for result in results if result.command_id == command.command_id]
 
-    def wait_for_result(self, command: Command, timeout_s: float = 30.0) -> CommandResult:
-        """The first result of a command."""
-        wait_until(lambda: bool(self.results_of(command)), timeout_s, lambda: str(self.results))
-        return self.results_of(command)[0]
-
     def updates(self, device_revision: int | None = None) -> list[UpdateEvent]:
         """Update events in the order of their sequence."""
         found = [event.update for _, event in sorted(self.events.items(), key=lambda item: item[0][1]) if event.update is not None]
