@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from edge_agent.worker.shadow_frames import HEAD, PairHead, decode_pair, encode_
 from edge_agent.worker.shadow_run import NoShadowError, ShadowError, ShadowOrder, ShadowRun, shadow_beside
 from edge_agent.worker.shadow_tap import LARGE_PER_S, PAIRS_PER_S, WAITING_MAX_BYTES, Pace, ShadowTap, open_tap
 from tests.edge_agent.worker.test_process import listening_socket, post_image, request_for, running, until
+from tests.simulators.children import children_of
 from tests.simulators.packages import make_frames, make_package
 
 SCORES = np.array([0.9, 0.1], np.float32)
@@ -246,9 +248,7 @@ def test_a_candidate_answers_the_same_samples_and_nobody_else_hears_it(package: 
 
 def candidate_pid(worker: WorkerProcess) -> int:
     """The only other child of this process that is a candidate."""
-    import psutil
-
-    found = [child.pid for child in psutil.Process().children() if "edge_agent.worker.shadow" in " ".join(child.cmdline())]
+    found = children_of(os.getpid(), "edge_agent.worker.shadow")
     assert worker.pid not in found
     return found[0]
 
@@ -286,6 +286,26 @@ def test_a_candidate_that_can_not_be_opened_says_why(package: Package, other: Pa
                     pass
             assert caught.value.reason is FailureReason.NOT_TRUSTED
             await ask(port)
+
+    asyncio.run(story())
+
+
+def test_a_run_that_is_cancelled_leaves_no_candidate(package: Package, other: Package) -> None:
+    async def story() -> None:
+        async def stay(worker: WorkerProcess) -> None:
+            async with shadow_beside(worker, order_for(other)):
+                begun.set()
+                await asyncio.Event().wait()
+
+        begun = asyncio.Event()
+        async with serving(package) as (worker, port):
+            task = asyncio.create_task(stay(worker))
+            await begun.wait()
+            pid = candidate_pid(worker)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert not psutil.pid_exists(pid)
+            await ask(port, 3)
 
     asyncio.run(story())
 
