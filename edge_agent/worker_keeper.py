@@ -16,17 +16,13 @@ from contract.application import Application
 from contract.errors import ContractError
 from contract.states import FailureReason
 from edge_agent.frames.keeper import FrameKeeper
-from edge_agent.hang_watch import LOOK_S, HangWatch, deadline_of, look_at
 from edge_agent.update.records import Installed
 from edge_agent.worker.child_identity import ChildIdentity
-from edge_agent.worker.messages import Access, FromWorker, Pong, WorkerRequest
+from edge_agent.worker.messages import Access, FromWorker, WorkerRequest
 from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
+from edge_agent.worker_trouble import wait_for_trouble
 
 READY_TIMEOUT_S = 60.0
-LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 2 * LOOK_S, 1.0
-"""How often the progress of a worker is looked at: while it works, and (growing towards it) while it has nothing to do."""
-PING_TIMEOUT_S = 3600.0
-"""The hang watch decides long before; this only ends the question."""
 DRAIN_S = 5.0
 CRASH_MEMORY_S = 600.0
 SHORT_LIFE_S, SHORT_LIFE_STARTS = 2.0, 4.0
@@ -74,6 +70,7 @@ class KeeperSettings(NamedTuple):
     window_s: float = 3600.0  # the supervisor asks for windows itself, as often as the fleet wants them
     identity: ChildIdentity | None = None  # None: workers run as the supervisor does
     plain_frames: bool = False  # frames go over a stream even where slots exist
+    load_unload: bool = False  # whether HTTP may ask to load and unload
 
 
 class WorkerKeeper:
@@ -89,12 +86,13 @@ class WorkerKeeper:
         self._worker: WorkerProcess | None = None
         self._serving: Serving | None = None
         self._guard: asyncio.Task[None] | None = None
-        self._drains: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.Task[object]] = set()
         self._crashes: deque[tuple[float, Installed]] = deque()
         self.tuned: Callable[[Installed], Manner | None] = lambda _: None
         self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
         self._short_lives = 0
+        self.unloaded = False  # over HTTP: the worker answers without its model
         self.last_crash = ""  # what was said of the last worker that ended by itself or hung
         self._start_took_s = self._ready_s = 0.0
         self.frames = FrameKeeper(settings.data_folder, plain=settings.plain_frames)
@@ -157,7 +155,12 @@ class WorkerKeeper:
         Raises:
             StartError: it did not get ready; what served before still does.
         """
-        worker = await self._start(serving)
+        unloaded, self.unloaded = self.unloaded, False
+        try:
+            worker = await self._start(serving)
+        except BaseException:
+            self.unloaded = unloaded
+            raise
         self._serving = serving
         self._take_on(worker, serving)
 
@@ -188,11 +191,12 @@ class WorkerKeeper:
         self._guard = self._worker = None
         if guard is not None:
             guard.cancel()
-        if worker is not None and worker.returncode is None:
+            await asyncio.wait([guard])
+        if worker is not None:
             worker.flush()
             await worker.stop(1.0)
-        if self._drains:
-            await asyncio.wait(self._drains, timeout=DRAIN_S)
+        if self._ends:
+            await asyncio.wait(self._ends, timeout=DRAIN_S)
         await self.frames.stop()
 
     @property
@@ -245,6 +249,7 @@ class WorkerKeeper:
             raise StartError(said.reason if said else FailureReason.MODEL_CRASHED, said.detail if said else str(error)) from error
         except BaseException:
             worker.kill()
+            self._await_end(worker.wait(), worker)
             raise
         self._start_took_s = time.monotonic() - begun_s
         return worker
@@ -261,6 +266,8 @@ class WorkerKeeper:
             application=serving.application,
             sockets=self.settings.sockets,
             frames=link.theirs.fileno() if link is not None else -1,
+            load_unload=self.settings.load_unload,
+            unloaded=self.unloaded,
             access=self.settings.access,
             deadline_s=self.settings.deadline_s,
             data_folder=str(self.settings.data_folder),
@@ -291,7 +298,7 @@ class WorkerKeeper:
         """Ping the worker; when it ends or hangs, put another in its place."""
         end = asyncio.ensure_future(worker.wait())
         try:
-            cause = await self._wait_for_trouble(worker, end)
+            cause = await wait_for_trouble(worker, end, self.settings.inference_deadline_ms)
         finally:
             end.cancel()
         worker.kill()
@@ -299,41 +306,6 @@ class WorkerKeeper:
         self._count_life()
         self._note_crash(serving, cause)
         await self._restart(serving)
-
-    async def _wait_for_trouble(self, worker: WorkerProcess, end: "asyncio.Future[int]") -> str:
-        """Look at what it completes; ask only where nothing was completed since the last look."""
-        pause_s, seen = LOOK_EVERY_S, -1
-        while True:
-            await asyncio.wait([end], timeout=pause_s)
-            cause, completed = "", worker.completed
-            if not end.done() and completed == seen:
-                cause = await self._ask(worker, end)
-                pause_s = min(IDLE_LOOK_EVERY_S, 2 * pause_s)
-            else:
-                pause_s = LOOK_EVERY_S
-            seen = completed
-            if end.done():
-                said = worker.failed
-                return said.detail if said else f"ended with {_describe(end.result())}"
-            if cause:
-                return cause
-
-    async def _ask(self, worker: WorkerProcess, end: "asyncio.Future[int]") -> str:
-        """Ping it; returns why it hangs, "" where it answered or ended."""
-        asked = look_at(worker.pid, worker.begun_ns)
-        if asked is None:
-            return ""
-        watch = HangWatch(deadline_of(worker.latency_us, self.settings.inference_deadline_ms), asked)
-        ping = asyncio.create_task(worker.ping(PING_TIMEOUT_S), name=f"ping-{worker.pid}")
-        try:
-            while not ping.done() and not end.done():
-                await asyncio.wait((ping, end), timeout=watch.step_s, return_when=asyncio.FIRST_COMPLETED)
-                look = None if ping.done() else look_at(worker.pid, worker.begun_ns)
-                if look is not None and (cause := watch.judge(look)):
-                    return cause
-        finally:
-            ping.cancel()
-        return await _fault_of(ping, worker)
 
     async def _restart(self, serving: Serving) -> None:
         """Until it is ready: at once, and after growing waits where it ends again and again."""
@@ -361,10 +333,13 @@ class WorkerKeeper:
         before, self._worker = self._worker, worker
         self._guard_by(self._watch(worker, serving))
         self.frames.keep_only(worker.link)
-        if before is not None and before.returncode is None:
-            drain = asyncio.create_task(before.drain(DRAIN_S), name=f"drain-{before.pid}")
-            self._drains.add(drain)
-            drain.add_done_callback(self._drains.discard)
+        if before is not None:
+            self._await_end(before.drain(DRAIN_S) if before.returncode is None else before.wait(), before)
+
+    def _await_end(self, end: Coroutine[Any, Any, object], worker: WorkerProcess) -> None:
+        task = asyncio.create_task(end, name=f"end-{worker.pid}")
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
 
     def _note_crash(self, serving: Serving, cause: str) -> None:
         now = time.monotonic()
@@ -376,19 +351,3 @@ class WorkerKeeper:
         self.last_crash = cause
         log.warning("Slot %s: %s", self.settings.slot, text)
         self._on_crash(text)
-
-
-async def _fault_of(ping: "asyncio.Task[Pong]", worker: WorkerProcess) -> str:
-    """What was wrong with its answer; empty where the ping was answered or the worker ended."""
-    try:
-        await ping
-    except WorkerError as error:
-        return f"hangs: {error}" if worker.returncode is None else ""
-    except asyncio.CancelledError:
-        if not ping.cancelled():
-            raise
-    return ""
-
-
-def _describe(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -78,6 +78,13 @@ class FrameSource:
         finally:
             self._doorbell.close()
 
+    def close(self) -> None:
+        """Give the doorbell up, whether `items` was ever asked for or not."""
+        if self._doorbell is not None:
+            self._doorbell.close()
+        else:
+            self._end.close()
+
     def leave(self) -> None:
         """Take no more than what was rung already; `items` then ends."""
         self._leaving = True
@@ -121,7 +128,7 @@ class FrameSource:
         place = arrived.payload or self._memory
         try:
             return SourceSample(frame.name, {tensor.name: _view(place, tensor) for tensor in frame.tensors})
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, OverflowError) as error:
             raise SourceError(f"the capture process gave a frame that lies nowhere: {error}") from error
 
 
@@ -138,7 +145,7 @@ def _view(place: mmap.mmap | bytes | bytearray, tensor: Tensor) -> np.ndarray:
 def _decode(arrived: Arrived) -> ToReader:
     try:
         message = decode_to_reader(arrived.message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"the capture process speaks nonsense: {error}") from error
     if arrived.descriptor >= 0 and not isinstance(message, Pool):
         os.close(arrived.descriptor)

@@ -147,7 +147,7 @@ class FrameGiver:
             os.close(arrived.descriptor)
         try:
             message = decode_from_reader(arrived.message)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.error("a worker speaks nonsense and gets no more frames: %s", error)  # noqa: TRY400
             if reader.doorbell is not None:
                 reader.doorbell.close()

@@ -76,6 +76,8 @@ def map_slots(descriptor: int, size_bytes: int) -> mmap.mmap:
     Raises:
         SlotError: the memory is smaller than it is said to be, or might become so.
     """
+    if descriptor < 0:
+        raise SlotError("the slots' memory did not come along")
     try:
         if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SHRINK:
             raise SlotError("the slots' memory is not sealed: it could shrink while it is read")

@@ -85,7 +85,7 @@ class ApplicationLoop:
         try:
             self._check()
             async with AsyncExitStack() as stack:
-                source = await self._open_source(data_folder)
+                source = await self._open_source(stack, data_folder)
                 await self._open_sinks(stack, data_folder)
                 async with aclosing(source.items()) as items:
                     async for item in items:
@@ -105,9 +105,10 @@ class ApplicationLoop:
         self._source.leave()
         return True
 
-    async def _open_source(self, data_folder: Path) -> Source:
+    async def _open_source(self, stack: AsyncExitStack, data_folder: Path) -> Source:
         if self._frames >= 0:
             self._source = FrameSource(self._frames)
+            stack.callback(self._source.close)
             return self._source
         from edge_agent.sources.table import open_source
 

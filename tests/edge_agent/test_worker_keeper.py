@@ -107,3 +107,22 @@ def test_a_version_that_can_not_live_is_tried_again_after_growing_waits(
     crashes = asyncio.run(run())
     assert waits == [0.5, 1.0, 2.0]
     assert all("SIGFPE" in crash for crash in crashes)
+
+
+def test_one_guard_looks_after_a_slot_though_a_start_fails(tmp_path: Path, package: Package, key: PrivateKey) -> None:
+    crashing = make_package(tmp_path / "crash", key=key, kind="crash")
+
+    async def story(keeper: WorkerKeeper, _port: int, crashes: list[str]) -> None:
+        await keeper.keep_serving(serving_of(crashing))
+        await asyncio.sleep(0)
+        (guard,) = (task for task in asyncio.all_tasks() if task.get_name() == "guard-main" and not task.done())
+        assert guard is keeper._guard
+        os.kill(keeper.pid or 0, signal.SIGKILL)  # the worker before, which still answers
+        deadline = time.monotonic() + 10
+        while len(crashes) < 3:
+            assert time.monotonic() < deadline, "it is not tried again"
+            await asyncio.sleep(0.005)
+        assert keeper.serving == serving_of(crashing)
+        assert all("does not start" in crash for crash in crashes), "nobody puts the version before in its place"
+
+    kept(package, story)
