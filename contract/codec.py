@@ -17,6 +17,12 @@ class _Head(msgspec.Struct):
     schema_version: int = 1
 
 
+def shorten(error: object, most: int = 300) -> str:
+    """An error's words without what a stranger's document could blow them up with."""
+    text = str(error)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def encode(document: object) -> bytes:
     """Compact JSON with a fixed key order, so that the same content gives the same bytes."""
     return msgspec.json.encode(document, order="deterministic")
@@ -43,7 +49,7 @@ def decode(data: bytes, kind: type[T], what: str, max_bytes: int = DOCUMENT_MAX_
                 raise SchemaVersionError(what, found, known)
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"{what} is not valid: {error}") from error
+        raise FormatError(f"{what} is not valid: {shorten(error)}") from error
 
 
 def to_mapping(document: object) -> dict[str, Any]:

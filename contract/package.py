@@ -4,6 +4,7 @@ The digest of a package is the SHA-256 of its manifest's bytes, which name every
 """
 
 import contextlib
+import io
 import os
 import shutil
 import stat
@@ -161,13 +162,20 @@ def write_archive(folder: Path, archive: Path) -> Path:
     stored entry can not be a zip bomb).
     """
     manifest = read_manifest(read_bounded(folder / MANIFEST_NAME, MANIFEST_MAX_BYTES))
-    names = sorted([*manifest.files, MANIFEST_NAME, SIGNATURE_NAME])
+    return write_entries(archive, {name: folder / name for name in [*manifest.files, MANIFEST_NAME, SIGNATURE_NAME]})
+
+
+def write_entries(archive: Path, entries: Mapping[str, Path | bytes]) -> Path:
+    """Write a zip of stored entries, sorted by name, with fixed times."""
     with atomic_writer(archive) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
-        for name in names:
-            info = zipfile.ZipInfo(name, _FIXED_TIME)
+        for name in sorted(entries):
+            info, content = zipfile.ZipInfo(name, _FIXED_TIME), entries[name]
             info.create_system = 3
             info.external_attr = (stat.S_IFREG | 0o644) << 16
-            with (folder / name).open("rb") as source, zipped.open(info, "w", force_zip64=False) as target:
+            with (
+                io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source,
+                zipped.open(info, "w", force_zip64=False) as target,
+            ):
                 shutil.copyfileobj(source, target, CHUNK_BYTES)
     return archive
 
@@ -184,12 +192,12 @@ def extract_archive(archive: Path, folder: Path) -> Path:
         raise PackageError(f"{folder} exists already; extract into a new folder")
     if archive.stat().st_size > PACKAGE_MAX_BYTES:
         raise SizeError(f"{archive.name} is larger than {PACKAGE_MAX_BYTES} bytes")
-    _check_end(archive)
+    check_end(archive)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".extract."))
     try:
         with zipfile.ZipFile(archive) as zipped:
-            _check_entries(zipped.infolist(), archive.stat().st_size)
+            check_entries(zipped.infolist(), archive.stat().st_size)
             for info in zipped.infolist():
                 _extract_entry(zipped, info, temporary)
         sync_folder(temporary)
@@ -201,7 +209,7 @@ def extract_archive(archive: Path, folder: Path) -> Path:
     return folder
 
 
-def _check_end(archive: Path) -> None:
+def check_end(archive: Path) -> None:
     """The end record of a zip must be the file's last bytes.
 
     `golden.npz` is a zip of its own: in an archive that was cut short, Python would find that one's end.
@@ -214,9 +222,14 @@ def _check_end(archive: Path) -> None:
         raise PackageError(f"{archive.name} is not a whole package: its end is missing. Copy or fetch it again")
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int) -> None:
-    if len(entries) > PACKAGE_MAX_FILES + 2:
-        raise SizeError(f"the package has {len(entries)} entries, at most {PACKAGE_MAX_FILES + 2} are accepted")
+def check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int, max_entries: int = PACKAGE_MAX_FILES + 2) -> None:
+    """Only stored plain files with plain relative names, each once, all within the archive.
+
+    Raises:
+        PackageError, SizeError: something else is there, or too much.
+    """
+    if len(entries) > max_entries:
+        raise SizeError(f"the package has {len(entries)} entries, at most {max_entries} are accepted")
     seen: set[str] = set()
     for info in entries:
         if not is_file_name(info.filename) or info.filename != info.orig_filename:
@@ -237,11 +250,14 @@ def _check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int) -> None:
 
 def _extract_entry(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     target = folder / info.filename
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipped.open(info) as source, target.open("xb") as file:
-        shutil.copyfileobj(source, file, CHUNK_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with zipped.open(info) as source, target.open("xb") as file:
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise PackageError(f"the package has {info.filename} as a file and as a folder") from error
     if target.stat().st_size != info.file_size:
         raise DigestError(f"{info.filename} is shorter than it claims")
 

@@ -24,7 +24,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecureSystemsError
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
-from contract.codec import decode, encode
+from contract.codec import decode, encode, shorten
 from contract.errors import FormatError, SignatureError, SizeError
 from contract.files import read_bounded, write_atomic
 
@@ -41,6 +41,19 @@ _BROKEN = (
     AttributeError,
     SecureSystemsError,
 )
+
+
+class _Signature(msgspec.Struct):
+    keyid: str
+    sig: str
+
+
+class _Envelope(msgspec.Struct):
+    """The types of a DSSE envelope's members, which the library that verifies it takes for granted."""
+
+    payload: str
+    payloadType: str  # noqa: N815  (the standard's own name)
+    signatures: list[_Signature]
 
 
 class PublicKeyDocument(msgspec.Struct, frozen=True):
@@ -141,7 +154,7 @@ def _to_key(keyid: str, fields: dict[str, Any]) -> PublicKey:
         key = Key.from_dict(keyid, json.loads(json.dumps(fields)))
         raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(fields["keyval"]["public"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"the public key is not valid: {error}") from error
+        raise FormatError(f"the public key is not valid: {shorten(error)}") from error
     if SSlibKey.from_crypto(raw).keyid != keyid:
         raise FormatError(f"the public key's id {keyid[:16]!r}… does not belong to it; ask for the file again")
     return key
@@ -199,10 +212,11 @@ def _parse_envelope(envelope_bytes: bytes, payload_type: str) -> Envelope:
         raise SizeError(f"the signed document has {len(envelope_bytes)} bytes, at most {ENVELOPE_MAX_BYTES} are accepted")
     try:
         fields = msgspec.json.decode(envelope_bytes, type=dict[str, Any])
+        msgspec.convert(fields, _Envelope)
         base64.b64decode(fields["payload"], validate=True)
         envelope = Envelope.from_dict(fields)
     except _BROKEN as error:
-        raise FormatError(f"the signed document is no DSSE envelope: {error}") from error
+        raise FormatError(f"the signed document is no DSSE envelope: {shorten(error)}") from error
     if envelope.payload_type != payload_type:
         raise FormatError(f"the signed document is of type {str(envelope.payload_type)[:80]!r}, expected {payload_type!r}")
     return envelope

@@ -3,6 +3,7 @@
 import bisect
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -15,11 +16,15 @@ CONFIDENCE_BOUNDS: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1
 """Upper bounds of 20 equal bins of [0, 1]; the last bin has no bound."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""As many as a device ever counts, and as few as a stranger's number can do harm with."""
+
+
 class Histogram(msgspec.Struct):
     """Counts between fixed bounds; `counts` has one entry more than `bounds` (above the last)."""
 
     bounds: tuple[float, ...]
-    counts: list[int]
+    counts: list[Count]
     total: float = 0.0
 
     @classmethod

@@ -66,7 +66,7 @@ async def ask_child(name: str, request: object, answer_type: type[T]) -> T:
     line = output.strip().rpartition(b"\n")[2]
     try:
         return msgspec.json.decode(line, type=answer_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ChildError(_describe_end(name, process.returncode, errors), crashed=(process.returncode or 0) < 0) from error
 
 

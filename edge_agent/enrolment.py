@@ -129,7 +129,7 @@ def load_identity(home: Home) -> Identity | None:
         root = read_bounded(folder / "root.json", ANSWER_MAX_BYTES)
         director = public_key_from_dict(msgspec.json.decode(read_bounded(folder / "director.json", 64 * 1024)))
         password = read_bounded(folder / "password", 1024).decode()
-    except (ContractError, OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ContractError, OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EnrolmentError(f"the identity in {folder} is damaged: {error}. Enrol again with a new token and --again") from error
     if sha256_of(root) != record.root_sha256:
         raise EnrolmentError(f"{folder / 'root.json'} is not the TUF root that was pinned at enrolment. Enrol again with --again")

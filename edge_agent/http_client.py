@@ -113,7 +113,7 @@ def describe(response: urllib3.BaseHTTPResponse) -> str:
     body = response.read(ERROR_MAX_BYTES)
     try:
         error = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"status {response.status}"
     return f"status {response.status}: {error.error} {error.advice}".rstrip()
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from contract.codec import shorten
 from contract.errors import ContractError
 from contract.files import read_bounded
 from contract.maintenance import WindowTexts, check_windows
@@ -31,6 +32,9 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     tls_cert: Annotated[str, msgspec.Meta(max_length=1000, description="PEM file of the endpoint's certificate with its chain")] = ""
     tls_key: Annotated[str, msgspec.Meta(max_length=1000, description="PEM file of the certificate's key")] = ""
     http_deadline_s: Annotated[float, msgspec.Meta(gt=0, le=3600, description="seconds a request may wait for its answer")] = 30.0
+    http_load_unload: Annotated[
+        bool, msgspec.Meta(description="let HTTP clients load and unload versions that are installed here; off: fleet and install only")
+    ] = False
     threads: Annotated[int, msgspec.Meta(ge=1, le=64, description="threads of one inference")] = 1
     accelerator: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt"],
@@ -52,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     worker_user: Annotated[
         str,
         msgspec.Meta(max_length=32, description="user of workers and self-tests; empty: eyelet-worker if it can be, else the agent's"),
+    ] = ""
+    usb_folder: Annotated[
+        str, msgspec.Meta(max_length=1000, description="folder that is watched for *.eyelet-bundle files, e.g. where USB sticks appear")
     ] = ""
     disk_reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description="bytes an update must leave free")] = 64 << 20
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600, description="MQTT keep-alive in seconds")] = 30
@@ -89,7 +96,7 @@ def load_settings(folder: Path) -> Settings:
     try:
         return msgspec.json.decode(read_bounded(path, CONFIG_MAX_BYTES), type=Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {error}{_suggest(str(error))}") from error
+        raise SettingsError(f"{path}: {shorten(error)}{_suggest(str(error))}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, ContractError, OSError) as error:
         raise SettingsError(f"{path} can not be read: {error}") from error
 

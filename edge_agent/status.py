@@ -181,5 +181,5 @@ def read_status(path: Path) -> Status | None:
     """What the running agent said last; None where there is nothing that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Status)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -124,7 +124,7 @@ def discard(folder: Path, number: int) -> None:
 def _read(folder: Path, number: int) -> Kept | None:
     try:
         line = msgspec.json.decode(read_bounded(folder / f"{number}.{_LINE_SUFFIX}", LINE_MAX_BYTES), type=FieldSample)
-    except (OSError, SizeError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, SizeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = _NUMBERED.match(line.file)
     if found is None or int(found[1]) != number or _size(folder / line.file) != line.size_bytes:

@@ -80,7 +80,7 @@ def _load(path: Path) -> dict[str, CaptureWish]:
             wish.holds_at(utc_now())
     except FileNotFoundError:
         return {}
-    except (OSError, ContractError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, ContractError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         log.warning("%s can not be read and is taken as absent: %s", path.name, error)
         return {}
     return wishes

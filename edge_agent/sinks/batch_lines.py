@@ -78,7 +78,7 @@ def find_lines(path: Path) -> Found:
         while (line := file.readline(LINE_MAX_BYTES)).endswith(b"\n"):
             try:
                 parsed = msgspec.json.decode(line, type=_Line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 break
             found = Found(found.lines + 1, found.failed + (parsed.error is not None), found.size_bytes + len(line), parsed.input)
     return found
@@ -115,7 +115,7 @@ def _check_head(path: Path, head: BatchHead, partial: Path) -> None:
     advice = "leave --resume out to begin anew"
     try:
         begun = msgspec.json.decode(read_bounded(path, HEAD_MAX_BYTES), type=BatchHead)
-    except (OSError, SizeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, SizeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SinkError(f"{path.name} does not say which batch {partial.name} belongs to ({error}); {advice}") from error
     names = (("digest", "another package"), ("variant", "another variant"), ("inputs", "other inputs, or inputs that were changed since"))
     for name, words in names:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 import numpy as np
 
+from contract.codec import shorten
+
 T = TypeVar("T")
 
 OWN_PARTS = frozenset(
@@ -83,7 +85,7 @@ def read_options(kind: str, options: Mapping[str, Any], into: type[T]) -> T:
         return msgspec.convert(dict(options), into)
     except msgspec.ValidationError as error:
         known = ", ".join(field.name for field in msgspec.structs.fields(into))  # type: ignore[arg-type]
-        raise SourceError(f"the options of {kind} are not valid: {error}; known are {known}") from error
+        raise SourceError(f"the options of {kind} are not valid: {shorten(error)}; known are {known}") from error
 
 
 def name_of_file(path: Path, folder: Path) -> str:

@@ -170,7 +170,7 @@ class _Download:
             if not error.status:
                 raise
             log.info("The server lists no blocks of %s…: %s", self._wanted.entry.sha256[:16], error)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("The server's list of blocks of %s… can not be read: %s", self._wanted.entry.sha256[:16], error)
         self._asked_for_blocks = True
 

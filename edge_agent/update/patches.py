@@ -119,7 +119,7 @@ def choose_patches(tools: Tools, http: ServerHttp, entry: FileEntry) -> list[Cho
     try:
         body, _ = http.get(f"/v1/artifacts/{entry.sha256}/patches", PATCH_LIST_MAX_BYTES)
         listed = msgspec.json.decode(body, type=PatchList).patches
-    except (HttpError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (HttpError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         log.info("No patches to %s… are known: %s", entry.sha256[:16], error)
         return []
     begun = _partial(tools, entry.sha256)

@@ -5,11 +5,11 @@ from typing import TypeVar
 import msgspec
 
 from contract.application import Application
-from contract.codec import encode
+from contract.codec import encode, shorten
 from contract.errors import FormatError, SizeError
 from contract.messages import Drift
 from contract.pairs import Disagreement
-from contract.sketches import Histogram
+from contract.sketches import Count, Histogram
 from contract.states import FailureReason
 
 LINE_MAX_BYTES = 1 << 20
@@ -66,6 +66,8 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_s: float = 30.0
     access: Access = Access()
     in_shadow_of: Served | None = None
+    load_unload: bool = False  # whether HTTP may ask for it
+    unloaded: bool = False  # begin without the model, which was unloaded over HTTP
 
 
 # to the worker
@@ -105,6 +107,14 @@ class Stop(Message, frozen=True):
     """End now."""
 
 
+class RepositoryAnswered(Message, frozen=True):
+    """What became of a `RepositoryAsked`: an HTTP code and words."""
+
+    id: int
+    state: int
+    text: str = ""
+
+
 # from the worker
 
 
@@ -142,13 +152,13 @@ class WindowStats(Message, frozen=True):
     index: int
     started_at: str
     duration_s: float
-    count: int
+    count: Count
     latency_us: Histogram
     confidence: Histogram
-    class_counts: dict[str, int]
-    errors: int = 0
-    dropped: int = 0
-    deadline_misses: int = 0
+    class_counts: dict[str, Count]
+    errors: Count = 0
+    dropped: Count = 0
+    deadline_misses: Count = 0
     drift: Drift | None = None
 
 
@@ -187,6 +197,16 @@ class Paired(Message, frozen=True):
     last_error: str = ""
 
 
+class RepositoryAsked(Message, frozen=True):
+    """An HTTP client asks to load a version (0 and "": the one that the slot should serve) or to unload the model."""
+
+    id: int
+    load: bool
+    model: str
+    version: int = 0
+    digest: str = ""
+
+
 class Drained(Message, frozen=True):
     """The last line after `Drain`."""
 
@@ -198,8 +218,8 @@ class Failed(Message, frozen=True):
     detail: str
 
 
-ToWorker = Ping | Flush | Probe | Drain | Stop | BeginPairing | EndPairing
-FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Paired | Drained | Failed
+ToWorker = Ping | Flush | Probe | Drain | Stop | BeginPairing | EndPairing | RepositoryAnswered
+FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Paired | RepositoryAsked | Drained | Failed
 
 
 def encode_line(message: msgspec.Struct) -> bytes:
@@ -236,5 +256,5 @@ def _decode(line: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise SizeError(f"a line of {len(line)} bytes between supervisor and worker; at most {LINE_MAX_BYTES} are accepted")
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError as error:
-        raise FormatError(f"a line between supervisor and worker is not valid: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(f"a line between supervisor and worker is not valid: {shorten(error)}") from error

@@ -154,7 +154,7 @@ def read_answer(request: SelfTestRequest, returncode: int, output: bytes, errors
     if returncode == 0 and len(output) <= ANSWER_MAX_BYTES:
         try:
             return msgspec.json.decode(output, type=SelfTestAnswer).results
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
     how = f"signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
     last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
