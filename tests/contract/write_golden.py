@@ -6,7 +6,7 @@ Old files stay; a new schema version gets a new folder beside them.
 import tempfile
 from pathlib import Path
 
-from contract.application import Application, Sink, Source
+from contract.application import Application, CapturePolicy, Sink, Source
 from contract.claims import Claim, build_token
 from contract.codec import encode
 from contract.commands import Command, CommandResult
@@ -25,10 +25,13 @@ from contract.messages import (
     Reported,
     ReportedSlot,
     UpdateEvent,
+    UpdatePolicy,
+    UpdateReport,
     VersionRef,
     Window,
 )
 from contract.package import write_archive
+from contract.pairs import SCORE_DIFFERENCE_BOUNDS, Disagreement, PairedBlock, PairedResult
 from contract.signing import generate_key, public_key_to_bytes, sign_document
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import HealthState, Presence, UpdateState
@@ -75,6 +78,35 @@ def messages() -> dict[str, object]:
         "command-result": CommandResult(1, "c1", ok=True, text="done"),
         "application": Application(1, "counting", 1, "digits", Source("folder"), (Sink("jsonl"),)),
         "policy": ModelPolicy(1, "digits", 2),
+        **shadow_messages(),
+    }
+
+
+def shadow_messages() -> dict[str, object]:
+    """A shadow run: how it is wished for, and what is told of it."""
+    policy = UpdatePolicy(shadow_s=600.0, shadow_share=0.5, shadow_min_pairs=1000, shadow_max_disagreement=0.05)
+    slot = DesiredSlot(DesiredModel("digits", 1, FileEntry("ab" * 32, 900)))
+    paired = PairedResult(
+        pairs=3,
+        disagreements=1,
+        disagreed=(Disagreement("7", "1", 1),),
+        errors=1,
+        dropped=2,
+        current_latency_us=Histogram.of(LATENCY_BOUNDS_US, [150.0, 160.0, 900.0]),
+        candidate_latency_us=Histogram.of(LATENCY_BOUNDS_US, [140.0, 170.0, 180.0]),
+        score_difference=Histogram.of(SCORE_DIFFERENCE_BOUNDS, [-0.5, 0.0, 0.1]),
+        block_s=30.0,
+        blocks=(PairedBlock(2, 0), PairedBlock(1, 1)),
+    )
+    left = UpdateEvent("main", UpdateState.ACTIVATING, REF, 7, previous=UpdateState.SHADOWING, paired=paired)
+    skipped = PairedResult(skipped="the model stays the same")
+    report = UpdateReport(UpdateState.DONE, REF, 7, paired=skipped)
+    capture = CapturePolicy(on_disagreement=True)
+    return {
+        "desired-shadow": Desired(1, "demo", "pi-01", 7, AT, {"main": slot}, policy=policy),
+        "event-shadow": Event(1, "stream", 5, "boot", AT, "update", left),
+        "reported-shadow": Reported(1, "pi-01", "boot", AT, "0.1.0", "x86-64-2", 7, {"main": ReportedSlot(REF, REF, update=report)}),
+        "application-disagreement": Application(1, "counting", 1, "digits", Source("folder"), (), capture=capture),
     }
 
 
