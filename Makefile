@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest kill-matrix kill-soak check check-agent-pythons check-arm64 check-tflite-runtime studio bundles bench-agent clean
+.PHONY: help setup demo test test-oldest kill-matrix kill-soak check check-agent-pythons check-arm64 check-tflite-runtime studio bundles deb bench-agent clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -48,6 +48,9 @@ studio: setup  ## open the window
 
 bundles: setup  ## build the PyInstaller bundles of the agent and the studio shell and start each once
 	@$(BIN)/python -m scripts.build_bundles
+
+deb: setup  ## build a Debian package of the agent and install, upgrade, remove and purge it below a temporary root
+	@$(BIN)/python -m scripts.build_deb
 
 bench-agent: setup  ## measure the agent: engine, endpoint, other servers, isolation, swap, recovery, memory, CPU, start, watching
 	@$(BIN)/python -m scripts.bench_agent
