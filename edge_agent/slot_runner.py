@@ -16,6 +16,7 @@ from contract.files import read_bounded, sha256_of
 from contract.messages import ReportedSlot, UpdateEvent, UpdateReport, Window
 from contract.states import FailureReason, UpdateState
 from edge_agent.listening import Listening
+from edge_agent.model_loading import ModelLoading
 from edge_agent.update import machine
 from edge_agent.update.journal import Journal
 from edge_agent.update.machine import (
@@ -39,7 +40,7 @@ from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.tools import Tools
 from edge_agent.update.work import UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
-from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid, WindowStats
+from edge_agent.worker.messages import FromWorker, RepositoryAsked, RuleFired, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
 
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -73,11 +74,18 @@ class SlotRunner:
         self._owner = owner
         own = tools.settings
         settings = KeeperSettings(
-            name, listening.descriptors, tools.home.folder, own.threads, access=listening.access, deadline_s=own.http_deadline_s
+            name,
+            listening.descriptors,
+            tools.home.folder,
+            own.threads,
+            access=listening.access,
+            deadline_s=own.http_deadline_s,
+            load_unload=own.http_load_unload,
         )
         self.keeper: WorkerKeeper = tools.machinery.make_keeper(settings, self._heard, self._worker_ended)
         self.state = Slot()
         self._work = UpdateWork(tools, self)
+        self.loading = ModelLoading(self, tools, owner.agent_event)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._books: dict[Installed, WindowBook] = {}
@@ -114,6 +122,7 @@ class SlotRunner:
             while True:
                 self._apply(await self._events.get())
         finally:
+            self.loading.cancel()
             await self._cancel_work()
 
     def post(self, event: Event) -> None:
@@ -175,6 +184,7 @@ class SlotRunner:
         if self._journal_trouble and update.state is not UpdateState.ROLLING_BACK:
             self.post(Failed(update.state, FailureReason.NO_SPACE, self._journal_trouble))
             return
+        self.loading.cancel()
         self._task = asyncio.create_task(self._do(update), name=f"update-{self.name}-{update.state.value}")
 
     async def _do(self, update: Update) -> None:
@@ -277,6 +287,8 @@ class SlotRunner:
             if message.failed:
                 self._source_failures[serving.installed] = message.detail
             self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
+        elif isinstance(message, RepositoryAsked):
+            self.loading.hear(message)
         elif isinstance(message, SourceSaid):
             self._owner.agent_event(f"slot {self.name}: {message.text}", {})
 

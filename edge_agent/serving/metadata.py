@@ -66,18 +66,22 @@ def _config_tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "data_type": "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}", "dims": list(spec.shape)}
 
 
-def repository_index(manifest: Manifest, body: bytes) -> list[dict[str, str]]:
-    """The one model, which is ready; `{"ready": true}` in the body asks for ready ones only and changes nothing.
+def repository_index(manifest: Manifest, body: bytes, *, unloaded: bool) -> list[dict[str, str]]:
+    """The one model, and whether it is ready; `{"ready": true}` in the body asks for ready ones only.
 
     Raises:
         HttpError: 400 where the body is no JSON object.
     """
+    asked: dict[str, Any] = {}
     if body:
         try:
-            msgspec.json.decode(body, type=dict[str, Any])
+            asked = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HttpError(400, f"the request is not valid: {error}") from error
-    return [{"name": manifest.name, "version": str(manifest.version), "state": "READY", "reason": ""}]
+    if unloaded and asked.get("ready") is True:
+        return []
+    state, reason = ("UNAVAILABLE", "unloaded") if unloaded else ("READY", "")
+    return [{"name": manifest.name, "version": str(manifest.version), "state": state, "reason": reason}]
 
 
 def model_statistics(manifest: Manifest, times: RequestTimes) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from edge_agent.serving.inference_answers import encode_infer
 from edge_agent.serving.inference_requests import InferReader
 from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata, model_statistics, repository_index
 from edge_agent.serving.metrics import CONTENT_TYPE, Metrics
+from edge_agent.serving.model_repository import ModelRepository, find_call
 from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind
 from edge_agent.serving.request_times import RequestTimes
 from edge_agent.serving.traffic import Traffic
@@ -69,6 +70,8 @@ class Service:
         self._reader = InferReader(manifest)
         self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
+        self.repository: ModelRepository | None = None  # None: nothing is loaded or unloaded over HTTP
+        self.unloaded = False
 
     def _build_routes(self) -> dict[str, dict[str, Answerer]]:
         ok = _always(Response(200, b""))
@@ -104,11 +107,36 @@ class Service:
         """
         methods = self._routes.get(head.path)
         if methods is None:
-            raise find_refusal(head.path) or self._not_found(head.path)
+            return self._answer_elsewhere(head, body)
         answerer = methods.get("GET" if head.method == "HEAD" else head.method)
         if answerer is None:
             raise HttpError(405, f"{head.path} takes {', '.join(methods)}", headers=(("Allow", ", ".join(methods)),))
         return answerer(head, body)
+
+    def _answer_elsewhere(self, head: Head, body: Body) -> Awaitable[Response]:
+        """What no path of the table means."""
+        call = find_call(head.path)
+        if call is None or self.repository is None:
+            raise find_refusal(head.path) or self._not_found(head.path)
+        if head.method != "POST":
+            raise HttpError(405, f"{head.path} takes POST", headers=(("Allow", "POST"),))
+        return self.repository.carry_out(call[1], call[2], bytes(self._plain(head, body)))
+
+    def unload(self) -> None:
+        """From now on answer 503 for the model; what is under way is still answered."""
+        self.unloaded = True
+        for path in (*self._paths_of_model(), "/predict"):
+            self._routes[path] = dict.fromkeys(self._routes[path], self._refuse_unloaded)
+
+    def _paths_of_model(self) -> list[str]:
+        return [path for path in self._routes for root in self._roots() if path == root or path.startswith(f"{root}/")]
+
+    def _unloaded_error(self) -> HttpError:
+        name = self._manifest.name
+        return HttpError(503, f"the model {name} is unloaded; POST /v2/repository/models/{name}/load loads it again")
+
+    def _refuse_unloaded(self, _head: Head, _body: Body) -> Response:
+        raise self._unloaded_error()
 
     def _not_found(self, path: str) -> HttpError:
         return HttpError(404, f"nothing is at {path[:120]!r}; the model here is {self._manifest.name}, version {self._manifest.version}")
@@ -117,7 +145,7 @@ class Service:
         return json_response(model_statistics(self._manifest, self.times))
 
     def _index(self, head: Head, body: Body) -> Response:
-        return json_response(repository_index(self._manifest, bytes(self._plain(head, body))))
+        return json_response(repository_index(self._manifest, bytes(self._plain(head, body)), unloaded=self.unloaded))
 
     # Inference
 
@@ -191,6 +219,8 @@ class Service:
         predictions: list[Prediction] = []
         try:
             for index, sample in enumerate(samples):
+                if self.unloaded:
+                    raise self._unloaded_error()
                 remaining_s = (asked.due_ns - self._in_time(asked)) / 1e9
                 predictions.append(await self._inference.predict(sample, remaining_s, admitted=index > 0))
                 if time.perf_counter_ns() - turn_ns > _YIELD_NS:

@@ -23,6 +23,7 @@ from edge_agent.engine.accelerators import split_name
 from edge_agent.engine.errors import EngineError, InferenceError, ModelRefusedError, RuntimeAbsentError, StepRefusedError
 from edge_agent.engine.golden import check_golden
 from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
+from edge_agent.serving.model_repository import ModelRepository
 from edge_agent.serving.service import Service
 from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.child_identity import confine
@@ -43,6 +44,7 @@ from edge_agent.worker.messages import (
     Probe,
     Probed,
     Ready,
+    RepositoryAnswered,
     Stop,
     ToWorker,
     WorkerRequest,
@@ -69,6 +71,7 @@ class Worker:
         recorder = WindowRecorder(opened.package.manifest.labels, opened.reference, loop.time())
         self._recorder = recorder
         self._inference = Inference(opened.engine, recorder, latency_us=opened.latency_us, queue_length=request.queue_length)
+        self._service = Service(self._inference, opened.package.manifest, opened.variant, request.max_body_bytes, request.deadline_s)
         self._door = open_inherited_door()
         self._listeners: Listeners | None = None
         self._application: ApplicationLoop | None = None
@@ -82,10 +85,13 @@ class Worker:
     async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
         """Serve until told to end, or until the supervisor is gone."""
         request, manifest = self._request, self._opened.package.manifest
-        service = Service(self._inference, manifest, self._opened.variant, request.max_body_bytes, request.deadline_s)
+        if request.load_unload:
+            self._service.repository = ModelRepository(self.send, lambda: self._start(self._unload(), "unload"))
+        if request.unloaded:
+            await self._unload()
         try:
             sockets = [socket.socket(fileno=descriptor) for descriptor in request.sockets]
-            self._listeners = await open_listeners(sockets, service, request.access)
+            self._listeners = await open_listeners(sockets, self._service, request.access)
         except (ListenerError, OSError) as error:
             self.send(Failed(FailureReason.INTERNAL, str(error)))
             await self._close()
@@ -101,7 +107,7 @@ class Worker:
         )
         self.send(ready)
         self._start(self._turn_windows(), "windows")
-        if request.application is not None:
+        if request.application is not None and not request.unloaded:
             self._application = ApplicationLoop(
                 request.application, self._inference, manifest, self._opened.variant, request.slot, frames=request.frames
             )
@@ -151,8 +157,27 @@ class Worker:
             self.ended.set()
         elif isinstance(message, (BeginPairing, EndPairing)):
             await obey_pairing(message, self._door, self._inference)
+        elif isinstance(message, RepositoryAnswered) and self._service.repository is not None:
+            self._service.repository.hear(message)
+
+    async def _unload(self) -> None:
+        """Answer what is under way, end the application and give the model's memory back; this process goes on."""
+        self._service.unload()
+        applications = self._leave_application()
+        if applications:
+            await asyncio.wait(applications, timeout=self._request.drain_s)
+            for task in applications:
+                task.cancel()
+            await asyncio.wait(applications)
+        while self._inference.under_way:
+            await self._inference.settle()
+            await asyncio.sleep(0)
+        async with self._inference.exclusive() as engine:
+            engine.close()
 
     async def _probe(self, message: Probe) -> Probed:
+        if self._service.unloaded:
+            return Probed(message.id, passed=True, max_difference=0.0, latency_us=0.0)
         variant = split_name(self._opened.variant).variant
         sample = self._opened.golden[:1]
         try:
@@ -163,11 +188,16 @@ class Worker:
             return Probed(message.id, passed=False, max_difference=-1.0, latency_us=0.0)
         return Probed(message.id, result.passed, result.max_difference, result.latencies_us[0])
 
-    async def _drain(self) -> None:
+    def _leave_application(self) -> "list[asyncio.Task[None]]":
+        """Let the application end; returns its task, if it has one."""
         applications = [task for task in self._tasks if task.get_name() == "application"]
         if self._application is None or not self._application.leave():
             for task in applications:
                 task.cancel()
+        return applications
+
+    async def _drain(self) -> None:
+        applications = self._leave_application()
         if self._listeners is not None:
             await self._listeners.drain(self._request.drain_s)
         if applications:

@@ -32,6 +32,7 @@ from edge_agent.worker.messages import (
     Probe,
     Probed,
     Ready,
+    RepositoryAnswered,
     Stop,
     ToWorker,
     WorkerRequest,
@@ -164,6 +165,10 @@ class WorkerProcess:
             raise OSError("this system can not hand a socket to a process that runs")
         handover.hand_over(self._door, (descriptor,))
         self._send(BeginPairing(share))
+
+    def answer(self, answered: RepositoryAnswered) -> None:
+        """Tell what became of what it asked for."""
+        self._send(answered)
 
     def end_pairing(self) -> None:
         """Let it hand no more; allowed at any time."""
