@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import urllib3
 from PIL import Image
 
@@ -23,13 +24,14 @@ from edge_agent.home import Home, make_home
 from edge_agent.update.machine import MAX_ATTEMPTS, TABLE
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
 from tests.simulators.agents import AgentProcess
-from tests.simulators.fleet import FleetSimulator
+from tests.simulators.fleet import QUICK, FleetSimulator
 from tests.simulators.kill_cases import AT_REST, STARTING
 from tests.simulators.packages import make_frames, make_package
 from tests.simulators.waiting import wait_until
 
 DEVICE, SLOT = "pi-01", "main"
 STATES = [state.value for state in TABLE if TABLE[state] and state is not UpdateState.ROLLING_BACK]
+IN_SHADOW = msgspec.structs.replace(QUICK, shadow_s=0.5)
 KILLS_PER_UPDATE = MAX_ATTEMPTS - 1
 """Each costs an attempt at most: a good version is still committed."""
 RANDOM_S = 2.5
@@ -114,7 +116,7 @@ class KillSite:
         self.version += 1
         package = make_package(self.folder / f"package-{self.version}", key=self.key, version=self.version, kind=kind)
         self.fleet.publish(package)
-        return self.fleet.wish(DEVICE, "digits", self.version)
+        return self.fleet.wish(DEVICE, "digits", self.version, policy=IN_SHADOW)
 
     # The moment
 
