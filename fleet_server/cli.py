@@ -21,6 +21,8 @@ COMMANDS = {
     "revoke": Entry("fleet_server.commands.devices:revoke", "Take a device's credentials away."),
     "models": Entry("fleet_server.commands.models:models", "List registered models and their versions."),
     "rollout": Entry("fleet_server.commands.rollout:rollout", "Create, watch and steer rollouts."),
+    "command": Entry("fleet_server.commands.command:command", "Send commands to devices, and see what came of them."),
+    "samples": Entry("fleet_server.commands.samples:samples", "List, download and delete field samples that devices sent."),
     "events": Entry("fleet_server.commands.events:events", "Show what devices reported, in order."),
     "audit": Entry("fleet_server.commands.events:audit", "Show who did what and when."),
 }

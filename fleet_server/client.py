@@ -85,7 +85,7 @@ class FleetClient:
         """Close the connection."""
         self._http.close()
 
-    def get(self, path: str, kind: type[T], **query: str | int) -> T:
+    def get(self, path: str, kind: type[T], **query: str | float) -> T:
         """GET `path` as `kind`."""
         return self._ask("GET", path, kind, params={name: value for name, value in query.items() if value != ""})
 
@@ -97,19 +97,34 @@ class FleetClient:
         """PUT a body of the contract."""
         return self._ask("PUT", path, kind, content=encode(body), headers={"content-type": "application/json"})
 
+    def delete(self, path: str, kind: type[T]) -> T:
+        """DELETE `path`."""
+        return self._ask("DELETE", path, kind)
+
+    def fetch(self, path: str, max_bytes: int) -> bytes:
+        """GET `path` as bytes."""
+        response = self._send("GET", path)
+        if len(response.content) > max_bytes:
+            raise FleetError(f"the server's answer to {path} has {len(response.content)} bytes, at most {max_bytes} are accepted")
+        return response.content
+
     def _ask(self, method: str, path: str, kind: type[T], **options: Any) -> T:  # noqa: ANN401  (httpx's options)
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
-            raise FleetError(f"the server {self._url} does not answer: {error}", "Does it run? `eyelet-fleet serve`") from error
-        if response.is_error:
-            raise _refusal(response)
+        response = self._send(method, path, **options)
         try:
             return msgspec.json.decode(response.content, type=kind)
         except msgspec.DecodeError as error:
             raise FleetError(
                 f"the server's answer to {path} is not understood: {error}", "Do server and command line have the same version?"
             ) from error
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401  (httpx's options)
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise FleetError(f"the server {self._url} does not answer: {error}", "Does it run? `eyelet-fleet serve`") from error
+        if response.is_error:
+            raise _refusal(response)
+        return response
 
 
 def _refusal(response: httpx.Response) -> FleetError:

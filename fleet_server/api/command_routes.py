@@ -22,11 +22,15 @@ async def post_commands(request: AnyRequest, data: Annotated[CommandRequest, Bod
 
 @get("/v1/commands", summary="The newest commands")
 async def show_commands(
-    request: AnyRequest, device: FromQuery[str] = "", command_state: FromQuery[str] = "", kind: FromQuery[str] = "", limit: Limit = 200
+    request: AnyRequest,
+    device: FromQuery[str] = "",
+    command_state: FromQuery[str] = "",
+    command_kind: FromQuery[str] = "",
+    limit: Limit = 200,
 ) -> list[CommandView]:
     """The newest commands, newest first."""
     floor = take_operator(request)
-    return await floor.read(list_commands, CommandQuery(device, command_state, kind), limit, floor.clock())
+    return await floor.read(list_commands, CommandQuery(device, command_state, command_kind), limit, floor.clock())
 
 
 @get("/v1/commands/{command_id:str}", summary="One command")

@@ -40,9 +40,9 @@ def build_spec(options: dict[str, Any]) -> RolloutSpec:
         devices=options["devices"],
         application=application,
         application_version=int(_number(application_version or "0", "--application")),
-        gates=_settings(GateSpec, options["gates"], "--gate"),
+        gates=read_settings(GateSpec, options["gates"], "--gate"),
         policy=_policy(options),
-        telemetry=_settings(Telemetry, options["telemetry"], "--telemetry"),
+        telemetry=read_settings(Telemetry, options["telemetry"], "--telemetry"),
         on_failure=options["on_failure"],
         stagger_s=options["stagger_s"],
         approval=options["approval"],
@@ -54,7 +54,7 @@ def build_spec(options: dict[str, Any]) -> RolloutSpec:
 
 
 def _policy(options: dict[str, Any]) -> UpdatePolicy:
-    policy: UpdatePolicy = _settings(UpdatePolicy, options["policy"], "--policy")
+    policy: UpdatePolicy = read_settings(UpdatePolicy, options["policy"], "--policy")
     windows = {name: options[name] for name in WINDOWS if options[name]}
     try:
         return msgspec.structs.replace(policy, **windows)
@@ -86,8 +86,8 @@ def _number(text: str, option: str) -> float:
         raise click.UsageError(f"{option}: {text!r} is no number") from error
 
 
-def _settings(kind: Any, pairs: tuple[str, ...], option: str) -> Any:  # noqa: ANN401  (one of three structs)
-
+def read_settings(kind: Any, pairs: tuple[str, ...], option: str) -> Any:  # noqa: ANN401  (a struct of the contract)
+    """NAME=VALUE pairs as a struct; wrong ones are a wrong usage."""
     values = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")

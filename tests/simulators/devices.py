@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ import msgspec
 
 from contract.claims import parse_token
 from contract.codec import decode, encode, utc_now
+from contract.commands import COMMAND_PAYLOAD_TYPE, Command, CommandResult
 from contract.messages import (
     DEFAULT_SLOT,
     DESIRED_PAYLOAD_TYPE,
@@ -58,6 +59,7 @@ REFUSED = Outcome(UpdateState.FAILED, FailureReason.ACCEPTANCE_BELOW_MINIMUM)
 SLOW = Outcome(UpdateState.ROLLED_BACK, FailureReason.PROBATION_LATENCY)
 STUCK = Outcome(None)
 Behaviour = Callable[[DesiredModel], Outcome]
+Obey = Callable[[Command], Awaitable[CommandResult | None]]
 
 
 class Credentials(NamedTuple):
@@ -82,6 +84,11 @@ async def enrol(token: str, *, hardware_class: str = "simulated") -> Credentials
     return Credentials(answer.fleet, answer.device, password, answer.mqtt_url, answer.director_key)
 
 
+async def obey(command: Command) -> CommandResult | None:
+    """Say that it is done."""
+    return CommandResult(1, command.command_id, ok=True, text=f"{command.kind} done")
+
+
 @dataclass
 class SimulatedDevice:
     """One device; `online()` connects it for the length of a block, as often as wanted."""
@@ -89,6 +96,8 @@ class SimulatedDevice:
     credentials: Credentials
     behaviour: Behaviour = lambda model: GOOD
     hardware_class: str = "simulated"
+    obey: Obey = obey
+    commands: list[Command] = field(default_factory=list)
     stream: str = field(default_factory=lambda: secrets.token_hex(8))
     sequence: int = 0
     outbox: dict[int, tuple[Channel, bytes]] = field(default_factory=dict)
@@ -134,6 +143,7 @@ class SimulatedDevice:
             self.client = client
             await client.subscribe(self._topic(Channel.DESIRED), qos=1)
             await client.subscribe(self._topic(Channel.ACK), qos=0)
+            await client.subscribe(self._topic(Channel.COMMAND), qos=1)
             await self.send(Channel.PRESENCE, PresenceMessage(1, Presence.ONLINE, self.session, self.boot_id))
             if hello:
                 await self.say_hello()
@@ -158,12 +168,23 @@ class SimulatedDevice:
             if str(message.topic).endswith("/ack"):
                 self._forget(decode(payload, Ack, "the ack"))
             else:
-                await self.take_wish(payload)
+                await (self.take_command(payload) if str(message.topic).endswith("/command") else self.take_wish(payload))
 
     def _forget(self, ack: Ack) -> None:
         if ack.stream == self.stream:
             for sequence in [number for number in self.outbox if number <= ack.committed_upto]:
                 del self.outbox[sequence]
+
+    async def take_command(self, envelope: bytes) -> None:
+        """Verify a command and answer it, through the outbox; the same one again gets the same answer."""
+        key = public_key_from_dict(self.credentials.director_key)
+        command = decode(verify_payload(envelope, COMMAND_PAYLOAD_TYPE, {"director": key}), Command, "the command")
+        self.commands.append(command)
+        result = await self.obey(command)
+        if result is not None:
+            self.sequence += 1
+            answer = msgspec.structs.replace(result, stream=self.stream, sequence=self.sequence)
+            await self._queue(Channel.COMMAND_RESULT, encode(answer))
 
     async def take_wish(self, envelope: bytes) -> None:
         """Verify the wish, take it if it is newer, and go through the update."""
