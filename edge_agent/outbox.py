@@ -149,9 +149,10 @@ class Outbox:
         return list(self._sent)
 
     def acknowledge(self, stream: str, committed_upto: int) -> int:
-        """Forget what the server has; returns how many messages that were. Another stream's is ignored."""
+        """Forget what the server has; returns how many messages that were. Another stream's is ignored, and more than was ever sent."""
         if stream != self.stream:
             return 0
+        committed_upto = min(committed_upto, self._sent[-1].sequence if self._sent else 0)
         kept = [waiting for waiting in self._sent if waiting.sequence > committed_upto]
         count = len(self._sent) - len(kept)
         if count:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,9 @@ CREATE TABLE IF NOT EXISTS message (
 CREATE UNIQUE INDEX IF NOT EXISTS message_sequence ON message (sequence) WHERE sequence IS NOT NULL;
 CREATE TABLE IF NOT EXISTS drop_count (kind TEXT PRIMARY KEY, count INTEGER NOT NULL);
 """
+
+_OTHER_SCHEMA = ("no such column", "no such table", "has no column", "near ", "malformed", "already")
+"""How SQLite's errors begin, or what they hold, where a file has other tables than an outbox."""
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class OutboxFile:
             if is_disk_trouble(error):
                 raise
             self.set_aside(error)
+        self._replace_if_a_number_is_lost()
 
     def set_aside(self, error: sqlite3.DatabaseError) -> None:
         """Keep the damaged file beside a new, empty one."""
@@ -102,8 +107,20 @@ class OutboxFile:
 
     def _open(self) -> None:
         self._db = _connect(self._path)
-        self.stream: str = self._db.execute("SELECT id FROM stream").fetchone()[0]
-        self._count()
+        with _rows_are_ours():
+            self.stream: str = _text(self._db.execute("SELECT id FROM stream").fetchone()[0])
+            self._count()
+            if self.next_sequence < 1 or min(self.dropped.values(), default=0) < 0:
+                raise ValueError("a number below zero")
+
+    def _replace_if_a_number_is_lost(self) -> None:
+        """A sent message that can not be read leaves a gap that no acknowledgement would ever pass: begin another stream."""
+        rows = self._db.execute("SELECT sequence, channel, body FROM message WHERE sequence IS NOT NULL").fetchall()
+        if all(isinstance(sequence, int) and _is_readable(channel, body) for sequence, channel, body in rows):
+            return
+        known = self.all_unsent()
+        self.set_aside(sqlite3.DatabaseError("a message that was sent can not be read any more"))
+        self.commit(Change(sys.maxsize, new=known))
 
     def _count(self) -> None:
         row = self._db.execute("SELECT coalesce(sum(length(body)), 0), count(*), count(sequence) FROM message").fetchone()
@@ -130,7 +147,7 @@ class OutboxFile:
     def all_unsent(self) -> list[Unsent]:
         """All messages, as if none had ever been given a number; in the order of sequence, then priority and age."""
         rows = self._db.execute("SELECT priority, channel, body FROM message ORDER BY sequence IS NULL, sequence, priority, id")
-        return [Unsent(priority, Channel(channel), body) for priority, channel, body in rows]
+        return [Unsent(_priority(priority), Channel(channel), body) for priority, channel, body in rows if _is_readable(channel, body)]
 
     def commit(self, change: Change) -> list[Waiting]:
         """Do all of `change` or nothing; returns the messages that were numbered.
@@ -167,7 +184,7 @@ class OutboxFile:
 
     def _note_drop(self, priority: int) -> None:
         self._db.execute("UPDATE stream SET dropped = dropped + 1")
-        kind = PRIORITIES[min(priority, len(PRIORITIES) - 1)]
+        kind = PRIORITIES[_priority(priority)]
         self._db.execute("INSERT INTO drop_count VALUES (?, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1", (kind,))
 
     def _number(self, count: int) -> list[Waiting]:
@@ -175,12 +192,18 @@ class OutboxFile:
         rows = self._db.execute(
             "SELECT id, channel, body FROM message WHERE sequence IS NULL ORDER BY priority, id LIMIT ?", (count,)
         ).fetchall()
-        first, numbered = self.next_sequence, []
-        for sequence, (identifier, channel, body) in enumerate(rows, first):
+        numbered: list[Waiting] = []
+        first = self.next_sequence
+        for identifier, channel, body in rows:
+            if not _is_readable(channel, body):  # the disk changed it
+                self._db.execute("DELETE FROM message WHERE id = ?", (identifier,))
+                self._note_drop(len(PRIORITIES) - 1)
+                continue
+            sequence = first + len(numbered)
             waiting = Waiting(sequence, Channel(channel), self._stamp(channel, body, sequence))
             self._db.execute("UPDATE message SET sequence = ?, body = ? WHERE id = ?", (sequence, waiting.body, identifier))
             numbered.append(waiting)
-        self._db.execute("UPDATE stream SET next_sequence = ?", (first + len(rows),))
+        self._db.execute("UPDATE stream SET next_sequence = ?", (first + len(numbered),))
         return numbered
 
     def _stamp(self, channel: str, body: bytes, sequence: int) -> bytes:
@@ -191,7 +214,8 @@ class OutboxFile:
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            with _rows_are_ours():
+                yield
             self._db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # the error that led here says more
@@ -205,7 +229,40 @@ class OutboxFile:
 
 def is_disk_trouble(error: sqlite3.Error) -> bool:
     """Whether the disk or a lock is at fault, so that the file may be whole; a damaged file is another error."""
-    return isinstance(error, sqlite3.OperationalError)
+    return isinstance(error, sqlite3.OperationalError) and not any(words in str(error) for words in _OTHER_SCHEMA)
+
+
+@contextlib.contextmanager
+def _rows_are_ours() -> Iterator[None]:
+    """SQLite checks a page's form, not that a number is a number: what is none counts as a damaged file."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        raise sqlite3.DatabaseError(f"it holds what no agent wrote: {error}") from error
+
+
+def _is_readable(channel: object, body: object) -> bool:
+    """Whether a row is a message of this contract."""
+    kind = _KINDS.get(channel) if isinstance(channel, str) else None
+    if kind is None or not isinstance(body, bytes):
+        return False
+    try:
+        msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _priority(value: object) -> int:
+    """An index of `PRIORITIES`; what is none counts as the last."""
+    last = len(PRIORITIES) - 1
+    return min(max(value, 0), last) if isinstance(value, int) else last
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]!r} is no text")
+    return value
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -286,3 +287,64 @@ def test_an_outbox_in_memory_does_not_grow_without_bound(tmp_path: Path) -> None
     outbox.flush()
     assert outbox.depth * 1900 < 2 << 20
     assert outbox.dropped > 0
+
+
+def damage(path: Path, statement: str, *values: object) -> None:
+    """Write what no agent writes."""
+    db = sqlite3.connect(path)
+    with db:
+        db.execute(statement, values)
+    db.close()
+
+
+def test_a_waiting_message_that_the_disk_changed_is_dropped_and_the_others_are_sent(tmp_path: Path) -> None:
+    first = Outbox(tmp_path / "outbox.sqlite")
+    for text in ("one", "two", "three"):
+        first.put(event(text))
+    first.close()
+    damage(tmp_path / "outbox.sqlite", "UPDATE message SET body = ? WHERE id = 2", b'{"broken')
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    assert texts(outbox) == ["one", "three"]
+    assert (outbox.stream, outbox.dropped) == (first.stream, 1)
+
+
+def test_a_sent_message_that_the_disk_changed_begins_another_stream_since_its_gap_could_not_be_acknowledged(tmp_path: Path) -> None:
+    first = Outbox(tmp_path / "outbox.sqlite")
+    for text in ("one", "two", "three"):
+        first.put(event(text))
+    first.waiting()
+    first.close()
+    damage(tmp_path / "outbox.sqlite", "UPDATE message SET channel = 'evenu' WHERE sequence = 2")
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    assert texts(outbox) == ["one", "three"]
+    assert [waiting.sequence for waiting in outbox.waiting()] == [1, 2]
+    assert outbox.stream != first.stream
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE stream SET next_sequence = 'many'", "UPDATE stream SET next_sequence = -5", "UPDATE stream SET id = 7.5", "DROP TABLE stream"],
+)
+def test_a_file_with_something_else_in_its_tables_is_set_aside(tmp_path: Path, statement: str) -> None:
+    Outbox(tmp_path / "outbox.sqlite").close()
+    damage(tmp_path / "outbox.sqlite", statement)
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox.put(event("hello"))
+    assert texts(outbox) == ["hello"]
+    assert outbox.trouble == ""
+
+
+def test_a_file_of_another_schema_is_set_aside_not_waited_for(tmp_path: Path) -> None:
+    damage(tmp_path / "outbox.sqlite", "CREATE TABLE message (other TEXT)")
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox.put(event("hello"))
+    assert (texts(outbox), outbox.trouble) == (["hello"], "")
+    assert (tmp_path / "outbox.sqlite.damaged").exists()
+
+
+def test_an_acknowledgement_of_more_than_was_sent_forgets_no_more_than_that(outbox: Outbox) -> None:
+    outbox.put(event("one"))
+    outbox.waiting()
+    outbox.put(event("two"))
+    assert outbox.acknowledge(outbox.stream, 1 << 80) == 1
+    assert texts(outbox) == ["two"]

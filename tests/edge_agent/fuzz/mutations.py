@@ -57,13 +57,15 @@ def swap(data: bytes, chance: random.Random) -> bytes:
 
 def insert(data: bytes, chance: random.Random) -> bytes:
     place = chance.randint(0, len(data))
-    extra = chance.choice((chance.randbytes(chance.randint(1, 64)), b"\xff\xfe", b"\x00" * 16, b"\r\n", b"\xc3\x28", b"\xf8\x88\x80\x80\x80", b"{" * 500))
+    extra = chance.choice(
+        (chance.randbytes(chance.randint(1, 64)), b"\xff\xfe", b"\x00" * 16, b"\r\n", b"\xc3\x28", b"\xf8\x88\x80\x80\x80", b"{" * 500)
+    )
     return data[:place] + extra + data[place:]
 
 
 def lie_about_a_length(data: bytes, chance: random.Random) -> bytes:
     """Put a telling number where a length may stand."""
-    form = chance.choice("<H >H <I >I <Q >Q B".split())
+    form = chance.choice(["<H", ">H", "<I", ">I", "<Q", ">Q", "B"])
     size = struct.calcsize(form)
     if len(data) < size:
         return data
@@ -84,7 +86,9 @@ def change_digits(data: bytes, chance: random.Random) -> bytes:
 
 
 def replace_all(_data: bytes, chance: random.Random) -> bytes:
-    return chance.choice((b"", b"\x00", chance.randbytes(200), b"{}", b"[]", b"null", b"{" * 4000, b"\xff" * 1000, b"\n" * 100, b"PK\x05\x06" + bytes(18)))
+    return chance.choice(
+        (b"", b"\x00", chance.randbytes(200), b"{}", b"[]", b"null", b"{" * 4000, b"\xff" * 1000, b"\n" * 100, b"PK\x05\x06" + bytes(18))
+    )
 
 
 BYTE_CHANGES = (flip_bits, cut, cut_out, double, swap, insert, lie_about_a_length, change_digits, replace_all)
