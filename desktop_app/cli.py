@@ -36,9 +36,11 @@ VERBS: dict[str, Verb] = {
     "convert": Verb("desktop_app.commands.convert:command", "Convert a run to the device's formats and check what that costs."),
     "package": Verb("desktop_app.commands.package:command", "Build and sign a package of a run."),
     "publish": Verb("desktop_app.commands.publish:command", "Publish a package to a fleet server."),
+    "bundle": Verb("desktop_app.commands.bundle:command", "Bundle a version for a USB stick."),
     "application": Verb("desktop_app.commands.application:command", "Publish an application (source, model, rules, sinks)."),
     "claim": Verb("desktop_app.commands.claim:command", "Make a claim token, with which a device enrols once."),
     "withdraw": Verb("desktop_app.commands.withdraw:command", "Take a published version out of the targets."),
+    "fetch-samples": Verb("desktop_app.commands.fetch_samples:command", "Bring a fleet's field samples into the labelling queue."),
     "keys": Verb("desktop_app.commands.keys:command", "Make, list, back up and restore the signing keys."),
     "predict": Verb("desktop_app.commands.predict:command", "Ask a package about images or rows, as a device would."),
 }

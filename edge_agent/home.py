@@ -3,14 +3,14 @@
 | path | what |
 |---|---|
 | `identity/` | made at enrolment, mode 0700: `enrolment.json`, `device.key`, `password`, `director.json`, `root.json`, `ca.pem` |
-| `trust/` | public keys for lone packages |
+| `trust/` | public keys for lone packages; `root.json`, pinned for bundles where there is no fleet |
 | `tuf/` | the TUF client's metadata |
 | `objects/<sha256>` | verified files; `objects/.partial/` those on their way |
 | `versions/<digest>/` | verified versions, hard links to the objects |
 | `engines/<digest>/` | what an accelerator built of a version: can be built again |
 | `slots/<slot>/` | the pointers `current`, `last_known_good`, `candidate` |
 | `state/` | `journal.jsonl`, `quarantine.json`, `desired.json`, `memory.json`, `outbox.sqlite`, `commands.json` |
-| `inbox/` | lone packages that wait to be installed |
+| `inbox/` | lone packages and bundles that wait to be installed |
 | `data/`, `captured/` | what applications write: the files of their sinks, field samples |
 | `secrets/`, `hooks/`, `config.json` | the owner's: passwords of applications, functions, settings |
 | `run/` | `lock`, `endpoint.json`, `status.json`, sockets: nothing that outlives the process |

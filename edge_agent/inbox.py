@@ -1,16 +1,23 @@
-"""Lone packages on their way in: the archive, and beside it the wish to run it."""
+"""Lone packages and bundles on their way in: the archive, and beside it the wish to run it."""
 
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
 
+from contract.bundle import BUNDLE_SUFFIX, BundleIndex
+from contract.errors import SizeError
 from contract.files import CHUNK_BYTES, atomic_writer
 from contract.package import PACKAGE_SUFFIX, Package, write_archive
 from edge_agent.home import Home, load_document, save_document
 from edge_agent.slot_runner import SlotRunner
+from edge_agent.update.bundles import bundle_name, wish_for_bundle
 from edge_agent.update.lone_package import wish_for
 from edge_agent.update.records import Wish
+
+ARCHIVE_AGE_S, LEFTOVER_AGE_S = 60.0, 3600.0
+"""What nothing needs is removed once it is this old: an archive whose wish is just being written, and a copy under way, are not."""
 
 
 def drop_package(home: Home, path: Path, package: Package, *, force: bool = False) -> Wish:
@@ -19,24 +26,61 @@ def drop_package(home: Home, path: Path, package: Package, *, force: bool = Fals
     if path.is_dir():
         write_archive(path, home.inbox / name)
     else:
-        with path.open("rb") as source, atomic_writer(home.inbox / name) as target:
-            shutil.copyfileobj(source, target, CHUNK_BYTES)
+        _copy(path, home.inbox / name)
     wish = wish_for(package, name, revision=1, force=force)
     save_document(home.inbox / f"{package.digest}.json", wish)
     return wish
 
 
-def take_inbox(home: Home, runner: SlotRunner) -> None:
-    """Pass waiting wishes to the slot, one at a time; clear what nothing needs any more."""
-    if not runner.is_settled:
+def drop_bundle(home: Home, path: Path, index: BundleIndex, *, reserve_bytes: int, force: bool = False) -> Wish:
+    """Copy a bundle into the inbox, so that the stick may be pulled out; whether it is to be trusted is decided there.
+
+    Raises:
+        SizeError: the disk has no room for the copy.
+        OSError: the stick or the disk failed.
+    """
+    size, free = path.stat().st_size, shutil.disk_usage(home.inbox).free
+    if free < size + reserve_bytes:
+        raise SizeError(f"the bundle has {size} bytes and {reserve_bytes} must stay free, but only {free} are; free some space")
+    _copy(path, home.inbox / bundle_name(index))
+    wish = wish_for_bundle(index, force=force)
+    save_document(home.inbox / f"{index.manifest.sha256}.json", wish)
+    return wish
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, atomic_writer(target) as writer:
+        shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+
+
+def take_inbox(home: Home, runner: SlotRunner, *, revision_seen: int, is_member: bool) -> None:
+    """Pass waiting wishes to the slot, one at a time; clear what nothing needs any more.
+
+    Of a device that is a member of a fleet, a bundle may take the place of an update that waits for
+    the server. Its revision is the one after the last that the fleet wished for: a newer wish of the
+    fleet replaces it, an older one does not come back. Lone packages are left alone there.
+    """
+    paths = sorted(home.inbox.glob("*.json"))
+    waiting = {path: wish for path in paths if (wish := load_document(path, Wish)) is not None}
+    under_way = None if runner.is_settled else runner.state.update
+    if under_way is not None and (under_way.is_final or under_way.wish.package or not is_member):
         return
-    waiting = sorted(home.inbox.glob("*.json"))
-    if not waiting:
-        for archive in home.inbox.glob(f"*{PACKAGE_SUFFIX}"):
-            archive.unlink()
-        return
-    wish = load_document(waiting[0], Wish)
-    waiting[0].unlink()
-    if wish is not None:
+    path = next((path for path, wish in waiting.items() if wish.is_from_bundle or not is_member), None)
+    if path is not None:
+        path.unlink()
         last = runner.state.update
-        runner.wish(msgspec.structs.replace(wish, revision=last.wish.revision + 1 if last else 1))
+        revision = revision_seen + 1 if waiting[path].is_from_bundle else (last.wish.revision + 1 if last else 1)
+        runner.wish(msgspec.structs.replace(waiting[path], revision=revision))
+    elif under_way is None and not is_member:
+        for damaged in set(paths) - set(waiting):
+            damaged.unlink(missing_ok=True)
+    if under_way is None and not paths:
+        _clear(home)
+
+
+def _clear(home: Home) -> None:
+    patterns = {f"*{PACKAGE_SUFFIX}": ARCHIVE_AGE_S, f"*{BUNDLE_SUFFIX}": ARCHIVE_AGE_S, ".*.tmp": LEFTOVER_AGE_S}
+    for pattern, age_s in patterns.items():
+        for path in home.inbox.glob(pattern):
+            if time.time() - path.stat().st_mtime > age_s:
+                path.unlink(missing_ok=True)

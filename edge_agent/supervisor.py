@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 
 from contract.codec import utc_now
 from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
@@ -34,6 +35,7 @@ from edge_agent.update.records import Update, Wish
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.tools import Machinery, Tools
 from edge_agent.update.work_time import Turn
+from edge_agent.usb_folder import watch_usb_folder
 from edge_agent.watchdog import Watchdog
 from edge_agent.worker.messages import Access, RuleFired
 from edge_agent.worker.self_testing import run_self_test
@@ -143,6 +145,9 @@ class Supervisor:
             every(lambda: INBOX_EVERY_S, self._take_inbox, "inbox"),
             every(lambda: LOOK_AGAIN_S, self._look_for_identity, "identity"),
         ]
+        if self._settings.usb_folder:
+            folder, reserve_bytes = Path(self._settings.usb_folder), self._settings.disk_reserve_bytes
+            self._begin(watch_usb_folder(self._home, folder, reserve_bytes, lambda text: self.agent_event(text, {})), "usb-folder")
         interval_s = systemd.watchdog_interval_s()
         if interval_s is not None:
             self._begin(Watchdog(lambda: self._slots.keepers, interval_s).run(), "watchdog")
@@ -278,8 +283,8 @@ class Supervisor:
         return found
 
     def _take_inbox(self) -> None:
-        if not self._membership.is_member:  # of an enrolled device the fleet alone decides what it runs
-            take_inbox(self._home, self._slots.runners[DEFAULT_SLOT])
+        runner, is_member = self._slots.runners[DEFAULT_SLOT], self._membership.is_member
+        take_inbox(self._home, runner, revision_seen=self._memory.revision_seen, is_member=is_member)
 
     def _look_for_identity(self) -> None:
         if self._membership.is_readable_now():

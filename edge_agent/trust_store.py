@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from contract.errors import ContractError
-from contract.files import read_bounded, write_atomic
+from contract.files import read_bounded, sha256_of, write_atomic
 from contract.names import slug
 from contract.signing import KEY_MAX_BYTES, PublicKey, public_key_from_bytes
 
 _SUFFIX = ".pub.json"
+PINNED_ROOT = "root.json"
 
 
 class TrustError(Exception):
@@ -68,3 +69,18 @@ class TrustStore:
 
     def _path(self, name: str, key: PublicKey) -> Path:
         return self._folder / f"{slug(name)}-{key.keyid[:8]}{_SUFFIX}"
+
+
+def pin_root(folder: Path, root: bytes, sha256: str) -> None:
+    """Pin a TUF root whose digest the device's owner has from the studio; bundles are judged by it from now on.
+
+    Raises:
+        TrustError: it has another digest, or another root is pinned already.
+    """
+    found = sha256_of(root)
+    if found != sha256.strip().lower():
+        raise TrustError(f"the root has SHA-256 {found}, expected {sha256[:80]}: it is not the one that was meant")
+    path = folder / PINNED_ROOT
+    if path.exists() and path.read_bytes() != root:
+        raise TrustError(f"another root is pinned already; if you mean to replace it, remove {path} first")
+    write_atomic(path, root)

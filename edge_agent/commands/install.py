@@ -1,4 +1,4 @@
-"""`eyelet-agent install PACKAGE`."""
+"""`eyelet-agent install FILE`: a lone package, or a bundle from a stick."""
 
 import asyncio
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from contract.bundle import is_bundle_name, read_index
 from contract.codec import encode
 from contract.errors import ContractError
 from contract.messages import DEFAULT_SLOT
@@ -15,42 +16,60 @@ from edge_agent.commands.options import errors_in_words, home_option, json_optio
 from edge_agent.enrolment import ENROLMENT_FILE
 from edge_agent.home import Home, HomeError, make_home
 from edge_agent.home_lock import HomeLock
-from edge_agent.inbox import drop_package
+from edge_agent.inbox import drop_bundle, drop_package
 from edge_agent.listening import ListenError
 from edge_agent.settings import SettingsError, load_settings
 from edge_agent.slot_runner import describe, report_of
 from edge_agent.supervisor import Supervisor
 from edge_agent.trust_store import TrustError, TrustStore
+from edge_agent.update.bundles import find_root
 from edge_agent.update.records import Update
 from edge_agent.worker_folders import IdentityError
 
 
 @click.command()
-@click.argument("package", type=click.Path(exists=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @home_option
 @click.option("--force", is_flag=True, help="Try a version again that failed here.")
 @json_option
-def install(package: Path, home_folder: Path, force: bool, as_json: bool) -> None:
-    """Install PACKAGE (a folder or *.eyelet) on a device without a fleet.
+def install(file: Path, home_folder: Path, force: bool, as_json: bool) -> None:
+    """Install FILE: a bundle (*.eyelet-bundle), or a package (a folder or *.eyelet) on a device without a fleet.
 
-    The package must be signed by a key of `eyelet-agent trust`. It passes through the same
-    self-test and probation as a version from a fleet. Where the agent runs, it takes the package
-    over within a second.
+    A bundle carries the same signed metadata as a server, and is checked like a version from one,
+    without a network. A package must be signed by a key of `eyelet-agent trust`. Both pass through
+    the same self-test and probation as a version from a fleet. Where the agent runs, it takes them
+    over within seconds.
     """
-    with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError, IdentityError):
+    with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError, IdentityError, OSError):
         home = make_home(home_folder)
-        if (home.identity / ENROLMENT_FILE).exists():
-            raise click.ClickException("this device belongs to a fleet, which alone decides what it runs; use a rollout")
-        with opened(package, TrustStore(home.trust).keys()) as checked:
-            refuse_newer(checked.manifest)
-            name = f"{checked.manifest.name} {checked.manifest.version}"
-            drop_package(home, package, checked, force=force)
+        name = _drop_bundle(home, file, force=force) if is_bundle_name(file.name) else _drop_package(home, file, force=force)
         if is_running(home):
             click.echo(f"{name} is handed to the running agent; `eyelet-agent doctor` tells how it went.", err=True)
             return
         log_to_stderr()
         update = asyncio.run(_install_now(home))
     _show(update, as_json)
+
+
+def _drop_bundle(home: Home, file: Path, *, force: bool) -> str:
+    index = read_index(file)
+    if find_root(home) is None:
+        raise click.ClickException(
+            "nobody vouches for bundles here: enrol this device, or pin the root of the studio that made it with `eyelet-agent trust root`"
+        )
+    drop_bundle(home, file, index, reserve_bytes=load_settings(home.folder).disk_reserve_bytes, force=force)
+    return f"{index.model} {index.version}"
+
+
+def _drop_package(home: Home, package: Path, *, force: bool) -> str:
+    if (home.identity / ENROLMENT_FILE).exists():
+        raise click.ClickException(
+            "this device belongs to a fleet, which alone decides what it runs; use a rollout, or a bundle of `eyelet-studio bundle`"
+        )
+    with opened(package, TrustStore(home.trust).keys()) as checked:
+        refuse_newer(checked.manifest)
+        drop_package(home, package, checked, force=force)
+        return f"{checked.manifest.name} {checked.manifest.version}"
 
 
 def is_running(home: Home) -> bool:

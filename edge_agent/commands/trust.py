@@ -1,13 +1,18 @@
-"""`eyelet-agent trust add|list|remove`."""
+"""`eyelet-agent trust add|list|remove|root`."""
 
 import json
 from pathlib import Path
 
 import click
 
+from contract.bundle import FIRST_ROOT, is_bundle_name, opened_bundle
+from contract.codec import DOCUMENT_MAX_BYTES
+from contract.errors import ContractError
+from contract.files import read_bounded
 from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.enrolment import ENROLMENT_FILE
 from edge_agent.home import HomeError, make_home
-from edge_agent.trust_store import TrustError, TrustStore
+from edge_agent.trust_store import TrustError, TrustStore, pin_root
 
 
 @click.group()
@@ -49,3 +54,27 @@ def remove(name: str, home_folder: Path) -> None:
     with errors_in_words(TrustError, HomeError):
         TrustStore(make_home(home_folder).trust).remove(name)
     click.echo(f"{name} is trusted no longer.")
+
+
+@trust.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--sha256", required=True, help="Digest of the root, as `eyelet-studio bundle` says it.")
+@home_option
+def root(file: Path, sha256: str, home_folder: Path) -> None:
+    """Pin the root of trust in FILE (a bundle, or 1.root.json), so that bundles can be installed without a fleet."""
+    with errors_in_words(TrustError, HomeError, ContractError, OSError):
+        home = make_home(home_folder)
+        if (home.identity / ENROLMENT_FILE).exists():
+            raise click.ClickException("this device belongs to a fleet, whose root it pinned when it was enrolled")
+        pin_root(home.trust, _read_root(file), sha256)
+    click.echo("Bundles of this root can be installed: eyelet-agent install FILE")
+
+
+def _read_root(file: Path) -> bytes:
+    if not is_bundle_name(file.name):
+        return read_bounded(file, DOCUMENT_MAX_BYTES)
+    with opened_bundle(file) as bundle:
+        size = bundle.metadata_size(FIRST_ROOT)
+        if size is None or size > DOCUMENT_MAX_BYTES:
+            raise click.ClickException(f"{file.name} has no root of trust in it")
+        return b"".join(bundle.metadata(FIRST_ROOT))

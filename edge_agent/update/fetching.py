@@ -11,6 +11,7 @@ from contract.manifest import FileEntry
 from contract.states import FailureReason
 from edge_agent.hardware import agent_version
 from edge_agent.http_client import ServerHttp
+from edge_agent.update.bundles import fetch_bundled_documents, take_from_bundle
 from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
 from edge_agent.update.lone_package import read_lone_package
 from edge_agent.update.machine import Succeeded
@@ -30,7 +31,9 @@ class Fetching:
     async def preflight(self, update: Update) -> Succeeded:
         """Documents that are vouched for, room for the files, a plan; raises StepFailedError."""
         tools, wish = self._tools, update.wish
-        if wish.package:
+        if wish.is_from_bundle:
+            documents = await fetch_bundled_documents(tools.home, wish)
+        elif wish.package:
             documents = await tools.machinery.in_thread("read-package", partial(read_lone_package, tools.home, wish, tools.store.disk))
         elif tools.repository is None:
             raise StepFailedError(FailureReason.NOT_TRUSTED, "this device is not enrolled, so nobody can vouch for a version")
@@ -61,6 +64,11 @@ class Fetching:
         """Every file of the plan that is not here yet; raises StepFailedError."""
         http = self._tools.http
         missing = await self._tools.machinery.in_thread("look-at-objects", self._find_missing)
+        if update.wish.is_from_bundle:
+            for entry in missing:
+                take = partial(take_from_bundle, self._tools.home, update.wish, entry, self._tools.store.disk)
+                await self._tools.machinery.in_thread("take-from-bundle", take)
+            return Succeeded(update.state)
         if missing and http is None:
             raise StepFailedError(FailureReason.DOWNLOAD, "this device is not enrolled, so there is nowhere to fetch from")
         savings = Savings()

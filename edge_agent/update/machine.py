@@ -327,7 +327,10 @@ def _consider(slot: Slot, update: Update) -> Step:
 def _begin(slot: Slot, wish: Wish) -> Step:
     last = slot.update
     lost = last is not None and last.state is UpdateState.DONE and not wish.is_met_by(slot.current)
-    if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish) and not lost:
+    asked_again = wish.is_from_bundle  # somebody brought it once more
+    if last is not None and last.wish.revision == wish.revision and last.wish.wants_the_same_as(wish) and not lost and not asked_again:
+        return slot, ()
+    if last is not None and _stands_above(last, wish):
         return slot, ()
     previous = last.state if last else None
     if slot.current is not None and wish.is_met_by(slot.current) and slot.current == slot.last_known_good:
@@ -340,6 +343,12 @@ def _begin(slot: Slot, wish: Wish) -> Step:
         return msgspec.structs.replace(slot, update=failed), (Record(failed, previous),)
     queued = Update(UpdateState.QUEUED, wish)
     return msgspec.structs.replace(slot, update=queued), (Record(queued, previous), Work(queued))
+
+
+def _stands_above(last: Update, wish: Wish) -> bool:
+    """Whether a bundle was installed after the fleet had made this wish: only a newer one replaces it."""
+    brought = last.state is UpdateState.DONE and last.wish.is_from_bundle
+    return brought and not wish.package and wish.revision < last.wish.revision
 
 
 def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from contract.bundle import BUNDLE_SUFFIX
 from contract.manifest import Id, Sha256, VersionNumber
 from contract.messages import DesiredApplication, DesiredModel, MeasuredVariant, UpdatePolicy, VersionRef
 from contract.pairs import PairedResult
@@ -38,7 +39,12 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
     policy: UpdatePolicy = UpdatePolicy()
     not_after: str = ""
     agent_min_version: str = ""
-    package: str = ""  # file name of a lone package in the inbox
+    package: str = ""  # file name of a lone package or a bundle in the inbox
+
+    @property
+    def is_from_bundle(self) -> bool:
+        """Whether it comes from a bundle, for which TUF vouches as for a version from the fleet."""
+        return self.package.endswith(BUNDLE_SUFFIX)
 
     @property
     def application_ref(self) -> ApplicationRef | None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from contract.codec import DOCUMENT_MAX_BYTES
@@ -36,24 +37,8 @@ class Repository(NamedTuple):
             StepFailedError: the repository is stale, wrongly signed or rolled back, the server
                 refuses this device, or the patience ran out.
         """
-        model, application = wish.model, wish.application
-        paths = {
-            "manifest": manifest_target(model.model, model.version),
-            "acceptance": acceptance_target(model.model),
-            "policy": policy_target(model.model),
-        }
-        if application is not None:
-            paths["application"] = application_target(application.name, application.version)
-        answer = await self._refresh(tuple(paths.values()), patience)
-        entries = {name: answer.targets.get(path) for name, path in paths.items()}
-        return Documents(
-            manifest=self._read(entries["manifest"]),
-            manifest_entry=entries["manifest"],
-            acceptance=self._read(entries["acceptance"]),
-            policy=self._read(entries["policy"]),
-            application=self._read(entries.get("application")),
-            application_entry=entries.get("application"),
-        )
+        paths = target_paths(wish)
+        return read_documents(self.home, paths, await self._refresh(tuple(paths.values()), patience))
 
     async def _refresh(self, targets: tuple[str, ...], patience: Patience) -> TufAnswer:
         started, tries = time.monotonic(), 0
@@ -83,12 +68,48 @@ class Repository(NamedTuple):
             objects_folder=str(self.home.objects),
             targets=targets,
         )
-        try:
-            return await asyncio.wait_for(ask_child("tuf", request, TufAnswer), REFRESH_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            return TufAnswer(error=f"the repository gave no answer within {REFRESH_TIMEOUT_S:g} s", kind="unreachable")
-        except ChildError as error:
-            raise StepFailedError(FailureReason.INTERNAL, str(error)) from error
+        return await ask_tuf(request)
 
-    def _read(self, entry: FileEntry | None) -> bytes | None:
-        return read_bounded(self.home.objects / entry.sha256, DOCUMENT_MAX_BYTES) if entry is not None else None
+
+def target_paths(wish: Wish) -> dict[str, str]:
+    """The targets that a wish needs, by what they are in `Documents`."""
+    model, application = wish.model, wish.application
+    paths = {
+        "manifest": manifest_target(model.model, model.version),
+        "acceptance": acceptance_target(model.model),
+        "policy": policy_target(model.model),
+    }
+    if application is not None:
+        paths["application"] = application_target(application.name, application.version)
+    return paths
+
+
+def read_documents(home: Home, paths: Mapping[str, str], answer: TufAnswer) -> Documents:
+    """The documents that the TUF child stored as objects."""
+    entries = {name: answer.targets.get(path) for name, path in paths.items()}
+
+    def read(entry: FileEntry | None) -> bytes | None:
+        return read_bounded(home.objects / entry.sha256, DOCUMENT_MAX_BYTES) if entry is not None else None
+
+    return Documents(
+        manifest=read(entries["manifest"]),
+        manifest_entry=entries["manifest"],
+        acceptance=read(entries["acceptance"]),
+        policy=read(entries["policy"]),
+        application=read(entries.get("application")),
+        application_entry=entries.get("application"),
+    )
+
+
+async def ask_tuf(request: TufRequest) -> TufAnswer:
+    """The answer of a TUF child.
+
+    Raises:
+        StepFailedError: the child ended without one.
+    """
+    try:
+        return await asyncio.wait_for(ask_child("tuf", request, TufAnswer), REFRESH_TIMEOUT_S)
+    except asyncio.TimeoutError:
+        return TufAnswer(error=f"the repository gave no answer within {REFRESH_TIMEOUT_S:g} s", kind="unreachable")
+    except ChildError as error:
+        raise StepFailedError(FailureReason.INTERNAL, str(error)) from error

@@ -4,6 +4,7 @@ Request on stdin and answer on stdout are one JSON document each. The targets th
 small documents; each that is wanted is stored under its digest once TUF vouches for it.
 """
 
+import contextlib
 import errno
 import logging
 import sys
@@ -16,7 +17,9 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthM
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
+from contract.bundle import Bundle, opened_bundle
 from contract.codec import DOCUMENT_MAX_BYTES
+from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
 from edge_agent.http_client import HttpError, ServerHttp, describe
@@ -25,11 +28,16 @@ from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import end_with_parent
 
 _PIECE_BYTES = 64 * 1024
+_NOT_FOUND = 404
+BUNDLE_URL = "bundle:///"
 UNTRUSTED, UNREACHABLE, REFUSED, NO_SPACE = "untrusted", "unreachable", "refused", "no space"
 
 
 class TufRequest(msgspec.Struct, frozen=True):
-    """What to ask the repository for. Paths are those of files and folders on this device."""
+    """What to ask the repository for. Paths are those of files and folders on this device.
+
+    With `bundle_file` a bundle is the repository, and no server is asked.
+    """
 
     server_url: str
     device: str
@@ -39,6 +47,7 @@ class TufRequest(msgspec.Struct, frozen=True):
     metadata_folder: str
     objects_folder: str
     targets: tuple[str, ...]
+    bundle_file: str = ""
 
 
 class TufAnswer(msgspec.Struct, frozen=True):
@@ -70,22 +79,54 @@ class DeviceFetcher(FetcherInterface):
         return response.stream(_PIECE_BYTES)
 
 
-def refresh(request: TufRequest) -> TufAnswer:
-    """Refresh the metadata, look the targets up and store their documents."""
+class BundleFetcher(FetcherInterface):
+    """Reads metadata and targets from an open bundle; a target lies there under its digest."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        folder, _, name = url.removeprefix(BUNDLE_URL).partition("/")
+        bundle, digest = self._bundle, name.rpartition("/")[2].partition(".")[0]
+        if folder == "metadata" and bundle.metadata_size(name) is not None:
+            return bundle.metadata(name)
+        if folder == "targets" and bundle.artifact_size(digest) is not None:
+            return bundle.artifact(digest)
+        raise DownloadHTTPError(f"the bundle has no {name[:100]}", _NOT_FOUND)
+
+
+@contextlib.contextmanager
+def _opened(request: TufRequest) -> Iterator[tuple[str, FetcherInterface]]:
+    """Where the repository is, and what fetches from it."""
+    if request.bundle_file:
+        with opened_bundle(Path(request.bundle_file)) as bundle:
+            yield BUNDLE_URL, BundleFetcher(bundle)
+        return
     password = read_bounded(Path(request.password_file), 1024).decode()
     ca_file = Path(request.ca_file) if request.ca_file else None
     http = ServerHttp(request.server_url, credentials=(request.device, password), ca_file=ca_file)
     try:
-        updater = Updater(
-            request.metadata_folder,
-            f"{http.url}/v1/tuf/metadata/",
-            target_base_url=f"{http.url}/v1/tuf/targets/",
-            fetcher=DeviceFetcher(http),
-            config=UpdaterConfig(max_root_rotations=256, max_delegations=64),
-            bootstrap=read_bounded(Path(request.root_file), DOCUMENT_MAX_BYTES),
-        )
-        updater.refresh()
-        return TufAnswer({path: _store(updater, path, Path(request.objects_folder)) for path in request.targets})
+        yield f"{http.url}/v1/tuf/", DeviceFetcher(http)
+    finally:
+        http.close()
+
+
+def refresh(request: TufRequest) -> TufAnswer:
+    """Refresh the metadata, look the targets up and store their documents."""
+    try:
+        with _opened(request) as (base, fetcher):
+            updater = Updater(
+                request.metadata_folder,
+                f"{base}metadata/",
+                target_base_url=f"{base}targets/",
+                fetcher=fetcher,
+                config=UpdaterConfig(max_root_rotations=256, max_delegations=64),
+                bootstrap=read_bounded(Path(request.root_file), DOCUMENT_MAX_BYTES),
+            )
+            updater.refresh()
+            return TufAnswer({path: _store(updater, path, Path(request.objects_folder)) for path in request.targets})
+    except ContractError as error:
+        return TufAnswer(error=str(error), kind=UNTRUSTED)
     except (RepositoryError, DownloadLengthMismatchError) as error:
         return TufAnswer(error=f"the repository is not to be trusted: {error}", kind=UNTRUSTED)
     except DownloadHTTPError as error:
@@ -97,8 +138,6 @@ def refresh(request: TufRequest) -> TufAnswer:
         if error.errno != errno.ENOSPC:
             raise
         return TufAnswer(error=f"the repository's documents can not be kept: {error}", kind=NO_SPACE)
-    finally:
-        http.close()
 
 
 def _store(updater: Updater, path: str, objects: Path) -> FileEntry | None:
