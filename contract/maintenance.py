@@ -10,7 +10,7 @@ from contract.errors import FormatError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WINDOW_MAX_CHARS = 60
-WINDOW_PATTERN = r"^[a-z0-9:, -]{11,60}$"
+WINDOW_PATTERN = r"^[a-z0-9:, -]{1,60}$"
 DAY_MINUTES = 24 * 60
 WindowText = Annotated[str, msgspec.Meta(pattern=WINDOW_PATTERN)]
 WindowTexts = Annotated[tuple[WindowText, ...], msgspec.Meta(max_length=32)]

@@ -5,31 +5,25 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from contract.codec import parse_time
-from contract.errors import ContractError
-from contract.files import read_bounded
-from contract.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME
-from contract.package import read_manifest
 from contract.rest import ServerInfo
 from contract.states import UpdateState
+from edge_agent.conditions import examine_conditions
 from edge_agent.enrolment import EnrolmentError, load_identity
 from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
 from edge_agent.home import Home, HomeError, load_document
 from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
-from edge_agent.least_agent import FLEET, find_shortfall
 from edge_agent.settings import SettingsError, load_settings
 from edge_agent.status import STALE_S, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.journal import Journal
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.waiting import BUILT_AT
-from edge_agent.update.wishes import WishRefusedError, load_desired
 
 OLDEST_PYTHON = (3, 10)
 DISK_LOW_BYTES = 500 << 20
@@ -49,9 +43,8 @@ def examine(home: Home) -> list[Finding]:
             _server,
             _versions,
             _journal,
-            _least_agent,
         )
-        found += [check(home) for check in checks]
+        found += [check(home) for check in checks] + examine_conditions(home)
         found += _said_by_agent(home)
     return found
 
@@ -198,39 +191,6 @@ def _versions(home: Home) -> Finding:
         return Finding("Models", NOTE, "none is installed")
     advice = "The agent goes back to the last known good version at its next start" if wrong else ""
     return Finding("Models", WRONG if wrong else GOOD, "; ".join(lines), advice)
-
-
-def _least_agent(home: Home) -> Finding:
-    """What is installed or wished for may ask for a newer agent."""
-    store, agent = SlotStore(home), agent_version()
-    asked = {FLEET: _least_agent_of_fleet(home)}
-    for slot in store.slot_names():
-        current = store.pointer(slot, "current")
-        if current is not None:
-            name = f"{current.model.model} {current.model.version} in the slot {slot}"
-            asked[name] = _least_agent_of(store.version_folder(current.model.digest))
-    if shortfall := find_shortfall(asked, agent):
-        return Finding("Agent's version", WRONG, shortfall, "Install the newer agent (the operator's guide says how), then ask again")
-    return Finding("Agent's version", GOOD, f"{agent} is new enough for what is installed and wished for")
-
-
-def _least_agent_of(version: Path) -> str:
-    try:
-        return read_manifest(read_bounded(version / MANIFEST_NAME, MANIFEST_MAX_BYTES)).requirements.agent_min_version
-    except (OSError, ContractError):  # that it is damaged is said of the models
-        return ""
-
-
-def _least_agent_of_fleet(home: Home) -> str:
-    try:
-        identity = load_identity(home)
-        if identity is None:
-            return ""
-        record = identity.record
-        verified = load_desired(home.state / "desired.json", identity.director_key, fleet=record.fleet, device=record.device)
-    except (EnrolmentError, WishRefusedError):
-        return ""
-    return verified.document.agent_min_version if verified is not None else ""
 
 
 def _journal(home: Home) -> Finding:

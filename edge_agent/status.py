@@ -34,6 +34,7 @@ class SlotStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     source_failure: str = ""
+    unloaded: bool = False
 
 
 class FleetStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -102,7 +103,8 @@ def _device(known: Known, reason: str) -> Finding:
 def _slot(name: str, slot: SlotStatus) -> list[Finding]:
     subject, current = f"Slot {name}", slot.reported.current
     if current is None:
-        return [Finding(subject, NOTE, "no model is installed", "`eyelet-agent install PACKAGE`, or a rollout of the fleet")]
+        found = [Finding(subject, NOTE, "no model is installed", "`eyelet-agent install PACKAGE`, or a rollout of the fleet")]
+        return _update(subject, slot) + found
     model = f"{current.model} {current.version} ({slot.reported.variant}, {slot.threads} thread{'s' if slot.threads > 1 else ''})"
     found = [Finding(subject, GOOD, f"{model} answers; {slot.completed} inferences{_latency_words(slot)}")]
     if not slot.answers:
@@ -111,6 +113,9 @@ def _slot(name: str, slot: SlotStatus) -> list[Finding]:
     elif slot.crashes:
         text = f"its worker ended {slot.crashes} time(s) in ten minutes{_because(slot.last_crash)}"
         found.append(Finding(subject, NOTE, text, "Look at the log for what came before; another variant may live: eyelet-agent tune"))
+    if slot.unloaded:
+        advice = f"POST /v2/repository/models/{current.model}/load loads it again, and so does a restart"
+        found = [Finding(subject, NOTE, f"{model} was unloaded over HTTP and answers 503", advice)]
     if slot.source_failure:
         advice = "Check the device or path that the application names; the endpoint answers all the same"
         found.append(Finding(subject, WRONG, f"its source failed: {slot.source_failure}", advice))
@@ -133,7 +138,7 @@ def _update(subject: str, slot: SlotStatus) -> list[Finding]:
         return []
     what = f"update to {update.target.model} {update.target.version}: {update.state.value}"
     if update.state not in _FAILED:
-        return [Finding(subject, NOTE, f"{what}: {update.detail}" if update.detail else what)]
+        return [Finding(subject, NOTE, f"{what}: {update.detail}" if update.detail else what, "It goes on by itself")]
     why = f" ({update.reason.value}: {update.detail})" if update.reason is not None else ""
     return [Finding(subject, NOTE, f"{what}{why}", "What served before serves on; correct the version and publish it anew")]
 

@@ -34,6 +34,12 @@ def next_opening(windows: Sequence[MaintenanceWindow], moment: datetime.datetime
     return found
 
 
+def find_closed(windows: Sequence[MaintenanceWindow], moment: datetime.datetime, zone: datetime.tzinfo | None = None) -> str:
+    """When a window opens, in words; "" where one is open."""
+    opening = next_opening(windows, moment, zone)
+    return "" if opening == moment else f"opens {opening:%Y-%m-%d %H:%M} UTC"
+
+
 def _minutes_surely_closed(windows: Sequence[MaintenanceWindow], moment: datetime.datetime, zone: datetime.tzinfo | None) -> int:
     """To the next beginning by the clock on the wall; less far where that clock is put forward or back on the way."""
     away = min(_minutes_to_begin(window, _on_the_wall(window, moment, zone)) for window in windows)

@@ -13,7 +13,7 @@ from contract.codec import parse_time
 from contract.maintenance import MaintenanceWindow, parse_window
 from contract.states import FailureReason, UpdateState
 from edge_agent.heat import Heat, find_heat, is_slowed_down, temperature_words
-from edge_agent.update.maintenance import is_open, next_opening
+from edge_agent.update.maintenance import find_closed
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Update, Wish
 from edge_agent.update.tools import SlotServing, Tools
@@ -144,10 +144,8 @@ class Leave:
         return [parse_window(text) for text in self._tools.settings.activation_windows or wish.policy.activation_windows]
 
     def _find_closed(self, windows: Sequence[MaintenanceWindow]) -> str:
-        now = self._tools.machinery.now()
-        if is_open(windows, now):
-            return ""
-        return f"waits for its maintenance window, opens {next_opening(windows, now):%Y-%m-%d %H:%M} UTC"
+        closed = find_closed(windows, self._tools.machinery.now())
+        return f"waits for its maintenance window, {closed}" if closed else ""
 
     def _find_wrong_clock(self, until_s: float) -> Callable[[], Awaitable[str]]:
         loop = asyncio.get_running_loop()

@@ -24,6 +24,8 @@ def test_what_is_set_holds(tmp_path: Path) -> None:
         ('{"zzz": 1}', "known are http_port"),
         ('{"http_port": 70000}', "<= 65535"),
         ('{"threads": "many"}', "Expected `int`"),
+        ('{"activation_windows": ["at night"]}', "is no maintenance window: expected"),
+        ('{"download_window": ["02:00-04:00"]}', "did you mean 'download_windows'"),
         ("{", "can not be read"),
         (" " * 300_000, "larger than"),
     ],

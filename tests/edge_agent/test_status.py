@@ -25,6 +25,7 @@ from tests.simulators.waiting import wait_until
 HEALTH = Health(1, "boot", "2026-01-01T00:00:00.000Z", HealthState.HEALTHY, (), 3.5, 8 << 30, 4 << 30, 90 << 20, 10 << 30, 1.0, "0.1.0")
 V1 = VersionRef("digits", 1, "a" * 64)
 FAILED = UpdateReport(UpdateState.ROLLED_BACK, V1, 3, 1, reason=FailureReason.PROBATION_CRASHES, detail="its worker ended 3 times")
+WAITING = UpdateReport(UpdateState.SELF_TESTING, V1, 3, detail="waits for its maintenance window, opens 2026-06-11 02:00 UTC")
 GOOD_SLOT = SlotStatus(
     ReportedSlot(current=V1, variant="onnx-float32"), answers=True, completed=12, latency_p50_ms=0.5, latency_p95_ms=1.25
 )
@@ -49,6 +50,12 @@ def changed(slot: SlotStatus, **changes: object) -> SlotStatus:
         (changed(GOOD_SLOT, source_failure="no camera"), None, ("wrong", "Slot main", "its source failed: no camera"), "application"),
         (changed(GOOD_SLOT, reported=ReportedSlot()), None, ("note", "Slot main", "no model is installed"), "eyelet-agent install"),
         (changed(GOOD_SLOT, reported=ReportedSlot(current=V1, update=FAILED)), None, ("note", "Slot main", "probation_crashes"), "publish"),
+        (
+            changed(GOOD_SLOT, reported=ReportedSlot(update=WAITING)),
+            None,
+            ("note", "Slot main", "self_testing: waits for its"),
+            "by itself",
+        ),
         (GOOD_SLOT, LINKED, ("good", "Device", ""), ""),
         (GOOD_SLOT, changed(LINKED, connected=False, away_s=5.0), ("note", "Fleet", "not connected for 5 s"), "network"),  # type: ignore[arg-type]
         (GOOD_SLOT, changed(LINKED, connected=False, away_s=500.0), ("wrong", "Fleet", "not connected for 500 s"), "network"),  # type: ignore[arg-type]
