@@ -16,6 +16,7 @@ VCGENCMD_PATIENCE_S = 1.0
 _PLAUSIBLE_C = (-40.0, 150.0)  # zones without a sensor show absurd values
 _PROCESSOR_HWMON = {"coretemp", "k10temp", "cpu_thermal", "soc_thermal"}
 _GPU_NAMES = re.compile(r"gpu|gv11b|gp10b|ga10b|gm20b")
+_SILENT: set[str] = set()  # programs that gave no answer: whoever hangs once is not asked again
 _WHOLE_BOARD_RAILS = {"VDD_IN", "POM_5V_IN"}
 
 
@@ -155,9 +156,12 @@ def _ask_vcgencmd(root: Path) -> int | None:
     program = shutil.which("vcgencmd", path=None if root == Path("/") else str(root / "usr/bin"))
     if program is None:
         return None
+    if program in _SILENT:
+        return None
     try:
         answer = subprocess.run([program, "get_throttled"], capture_output=True, text=True, check=False, timeout=VCGENCMD_PATIENCE_S)
     except (OSError, subprocess.SubprocessError):
+        _SILENT.add(program)
         return None
     found = re.search(r"throttled=0x([0-9a-fA-F]+)", answer.stdout)
     return int(found.group(1), 16) if found else None
@@ -175,7 +179,7 @@ def read_gpu_load(root: Path) -> float | None:
 
 def read_power(root: Path) -> float | None:
     """Watts that the board takes, by its INA3221 or INA238 (Jetson): the input's rail, or the sum where no rail is the whole board's."""
-    rails = dict(rail for chip in _chips(root, {"ina3221"}) for rail in _rails(chip))
+    rails = dict(rail for chip in _chips(root, {"ina3221"}) for rail in _rails(chip)) or dict(_older_rails(root))
     watts = [value / 1e6 for chip in _chips(root, {"ina238"}) if (value := _read_int(chip / "power1_input")) is not None]
     whole = [power for label, power in rails.items() if label in _WHOLE_BOARD_RAILS]
     found = whole or [*rails.values(), *watts]
@@ -191,6 +195,13 @@ def _rails(chip: Path) -> list[tuple[str, float]]:
         if millivolts is not None and milliamperes is not None:
             found.append((_read(path).strip(), millivolts * milliamperes / 1e6))
     return found
+
+
+def _older_rails(root: Path) -> list[tuple[str, float]]:
+    """Label and watts of each rail as JetPack 4 shows them (mW)."""
+    names = sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_*"))
+    powers = {path: _read_int(path.with_name(path.name.replace("rail_name_", "in_power") + "_input")) for path in names}
+    return [(_read(path).strip(), power / 1000) for path, power in powers.items() if power is not None]
 
 
 def _chips(root: Path, names: set[str]) -> list[Path]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.sensors import Processor, Sensors, read_processor, read_throttled
+from edge_agent.sensors import Processor, Sensors, read_power, read_processor, read_throttled
 
 BOARDS = Path(__file__).parent.parent / "golden" / "sysfs"
 
@@ -69,6 +69,29 @@ def test_vcgencmd_answers_where_the_firmware_has_no_file(answer: str, bits: int 
     program.write_text(f"#!/bin/sh\n[ $1 = get_throttled ] && echo '{answer}'\n")
     program.chmod(0o755)
     assert read_throttled(tmp_path) == bits
+
+
+def test_a_program_that_hangs_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, asked = tmp_path / "usr/bin/vcgencmd", tmp_path / "asked"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho >> {asked}\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("edge_agent.sensors.VCGENCMD_PATIENCE_S", 0.5)
+    assert [read_throttled(tmp_path) for _ in range(3)] == [None, None, None]
+    assert len(asked.read_text()) <= 1
+
+
+def test_power_as_older_jetpacks_show_it(tmp_path: Path) -> None:
+    """Names with a colon are no files of the repository: Windows knows no such name."""
+    device = tmp_path / "sys/bus/i2c/drivers/ina3221x/1-0040/iio:device0"
+    device.mkdir(parents=True)
+    for number, (label, milliwatts) in enumerate([("GPU", "612"), ("CPU", "1204"), ("SOC", "")]):
+        (device / f"rail_name_{number}").write_text(f"{label}\n")
+        (device / f"in_power{number}_input").write_text(f"{milliwatts}\n")
+    assert read_power(tmp_path) == 1.816
+    (device / "rail_name_2").write_text("POM_5V_IN\n")
+    (device / "in_power2_input").write_text("3185\n")
+    assert read_power(tmp_path) == 3.185
 
 
 def test_the_firmwares_own_file_says_most(tmp_path: Path) -> None:
