@@ -8,6 +8,7 @@ what they say. An update under way comes first: it refuses such a request, and e
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -94,7 +95,8 @@ class ModelLoading:
         serving = keeper.serving
         if serving is not None and serving.installed == installed and keeper.is_answering and not keeper.unloaded:
             return
-        if await asyncio.to_thread(self._tools.store.check_installed, installed) is None:
+        check = partial(self._tools.store.check_installed, installed)
+        if await self._tools.machinery.in_thread(f"load-{self._slot.name}", check) is None:
             raise LoadError(409, f"{_name(installed)} is damaged on this disk; install it again")
         self._check_allowed()  # a wish may have come meanwhile
         try:

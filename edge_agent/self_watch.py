@@ -94,6 +94,7 @@ def _slot_status(slot: WatchedSlot, reported: ReportedSlot) -> SlotStatus:
         latency_p50_ms=_milliseconds(latency.quantile(0.5)),
         latency_p95_ms=_milliseconds(latency.quantile(0.95)),
         source_failure=slot.source_failure(serving.installed) if serving is not None else "",
+        unloaded=keeper.unloaded,
     )
 
 
