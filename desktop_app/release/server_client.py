@@ -35,6 +35,7 @@ from contract.rest import (
     ServerKeys,
     WindowView,
 )
+from contract.samples import SampleView
 from contract.signing import PublicKey, public_key_from_dict
 from desktop_app.errors import StudioError
 
@@ -217,6 +218,16 @@ class ServerClient:
     def list_audit(self, *, limit: int = 200) -> list[AuditEntry]:
         """Who did what and when, newest first."""
         return self._get("/v1/audit", list[AuditEntry], limit=limit)
+
+    # ------------------------------------------------------------------ field samples
+
+    def list_samples(self, *, after: int = 0, limit: int = 500, **filters: str | float) -> list[SampleView]:
+        """Field samples after an id; `filters` are device, application, model, label, reason, command_id, below_score."""
+        return self._get("/v1/samples", list[SampleView], after=after, limit=limit, **filters)
+
+    def fetch_sample(self, sample_id: int) -> bytes | None:
+        """The data of a field sample; None where it was deleted meanwhile."""
+        return self._fetch(f"/v1/samples/{sample_id}/data")
 
     # ------------------------------------------------------------------ the wire
 

@@ -8,8 +8,9 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from contract.rest import DeviceView, ModelView, RolloutSpec, RolloutView, ServerInfo, WindowView
+from desktop_app.release.field_samples import FieldReport, bring_field_samples
 from desktop_app.release.server_client import ServerClient, read_token
-from desktop_app.ui.workspace import Trouble, Workspace
+from desktop_app.ui.workspace import SAMPLES, Trouble, Workspace
 
 POLL_MS = 2000
 WINDOWS_PER_POLL = 500
@@ -103,6 +104,17 @@ class FleetLink(QObject):
             lambda _view: None,
             on_trouble,
         )
+
+    def bring_samples(self, on_done: Callable[[FieldReport], object], on_trouble: Callable[[Trouble], object]) -> None:
+        """Bring the fleet's field samples into the labelling queue of the open project."""
+        project = self._workspace.project
+
+        def done(report: FieldReport) -> None:
+            on_done(report)
+            self._workspace.changed.emit(frozenset({SAMPLES}))
+
+        if project is not None:
+            self._act(lambda client: bring_field_samples(client, project), done, on_trouble)
 
     def _act(
         self, action: Callable[[ServerClient], Any], on_done: Callable[[Any], object], on_trouble: Callable[[Trouble], object]
