@@ -12,6 +12,8 @@ from contract.sketches import LATENCY_BOUNDS_US, Histogram
 
 SCORE_DIFFERENCE_BOUNDS: tuple[float, ...] = tuple(round(-1 + 0.1 * i, 1) for i in range(1, 20))
 """Upper bounds of 20 bins of [-1, 1]."""
+SHADOW_PATIENCE = 3.0
+"""A shadow run without the pairs that are demanded ends at this many times the policy's `shadow_s`."""
 DISAGREEMENTS_LISTED = 20
 BLOCKS_PER_SHADOW = 20
 """A block is this part of the policy's `shadow_s`."""

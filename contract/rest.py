@@ -288,6 +288,18 @@ class Verdict(Body, frozen=True):
     devices_per_arm: dict[str, int] = {}
 
 
+class PairedView(Body, frozen=True):
+    """What the devices' shadow runs say together: a share of disagreement with its 95 % interval over blocks of time."""
+
+    devices: int
+    skipped: int  # devices on which there was none
+    pairs: int
+    disagreements: int
+    text: str
+    low: float | None = None
+    high: float | None = None
+
+
 class RolloutView(Body, frozen=True):
     """A rollout as the operator sees it."""
 
@@ -304,6 +316,7 @@ class RolloutView(Body, frozen=True):
     assignments: tuple[AssignmentView, ...]
     verdict: Verdict | None = None
     phase_ends_at: str = ""
+    paired: PairedView | None = None
 
 
 class EventView(Body, frozen=True):

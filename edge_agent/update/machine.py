@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from contract.messages import MeasuredVariant
-from contract.pairs import PairedResult, describe_pairs
+from contract.pairs import SHADOW_PATIENCE, PairedResult, describe_pairs
 from contract.states import VERSION_FAULTS, FailureReason, UpdateState
 from edge_agent.update.records import Baseline, Installed, Quarantined, Update, Wish
 
@@ -114,8 +114,6 @@ DEADLINE_S: Mapping[UpdateState, float] = {
 
 PROBATION_PATIENCE = 3.0
 """Probation without enough inferences ends at this many times its length."""
-SHADOW_PATIENCE = 3.0
-"""Shadowing without the pairs that are demanded ends at this many times its length."""
 SHADOW_GRACE_S = 120.0
 """For the starts of the candidate's worker, beside the time in the shadow."""
 VARIANTS_MAX = 16

@@ -10,6 +10,7 @@ import msgspec
 from contract.codec import decode
 from contract.files import read_bounded
 from contract.messages import Telemetry, UpdatePolicy
+from contract.pairs import SHADOW_PATIENCE
 from contract.rest import GateSpec, PhaseSpec, RolloutSpec
 
 WINDOWS = ("download_windows", "activation_windows")
@@ -71,7 +72,8 @@ def _agent_version(text: str) -> str:
 def _device_deadline_s(options: dict[str, Any]) -> float:
     if options["device_deadline_s"] is not None:
         return float(options["device_deadline_s"])
-    return DEVICE_DEADLINE_S + (LONGEST_WAIT_S if any(options[name] for name in WINDOWS) else 0.0)
+    shadow_s = SHADOW_PATIENCE * _policy(options).shadow_s
+    return DEVICE_DEADLINE_S + shadow_s + (LONGEST_WAIT_S if any(options[name] for name in WINDOWS) else 0.0)
 
 
 def _phase(text: str) -> PhaseSpec:

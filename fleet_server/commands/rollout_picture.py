@@ -29,7 +29,8 @@ def picture(view: RolloutView) -> Group:
         f"  {view.state_reason}",
     )
     parts: list[RenderableType] = [head, _gates(view), _arms(view), _devices(view)]
-    return Group(*parts, *([Text(view.verdict.text)] if view.verdict else []))
+    said = [found.text for found in (view.paired, view.verdict) if found is not None]
+    return Group(*parts, *(Text(text) for text in said))
 
 
 def _table(*columns: str) -> Table:
@@ -94,6 +95,7 @@ def watch_rollout(client: FleetClient, name: str, every_s: float, timeout_s: flo
 def _print_change(view: RolloutView, last: str, *, as_json: bool) -> str:
     states = ", ".join(f"{found.device} {found.state.value if found.state else 'waiting'}" for found in view.assignments[:DEVICES_SHOWN])
     line = f"{view.rollout} {view.state.value}, phase {view.phase + 1}/{len(view.spec.phases)}: {states}. {view.state_reason}"
+    line += f" ({view.paired.text})" if view.paired is not None else ""
     if as_json:
         body = encode(view).decode()
         if line != last:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, select
 from contract.rest import ArmView, AssignmentView, GateView, RolloutSpec, RolloutView, Verdict
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram, merge, merge_counts
 from contract.states import RolloutState, UpdateState
+from fleet_server.conductor.pairs import view_pairs
 from fleet_server.conductor.reading import get_rollout, read_facts, read_spec
 from fleet_server.rollouts.decision import judge_arms
 from fleet_server.rollouts.facts import CONTROL, TREATMENT
@@ -23,7 +24,7 @@ LIST_MAX = 50
 def list_rollouts(connection: Connection, now: float) -> list[RolloutView]:
     """The newest rollouts, newest first."""
     rows = connection.execute(select(schema.rollouts).order_by(schema.rollouts.c.number.desc()).limit(LIST_MAX)).all()
-    return [_view(connection, row, now) for row in rows]
+    return [_with_pairs(connection, row, now) if RolloutState(row.state) in ACTIVE else _view(connection, row, now) for row in rows]
 
 
 def view_rollout(connection: Connection, rollout: str, now: float) -> RolloutView:
@@ -32,7 +33,11 @@ def view_rollout(connection: Connection, rollout: str, now: float) -> RolloutVie
     Raises:
         NotFoundError: there is none.
     """
-    return _view(connection, get_rollout(connection, rollout), now)
+    return _with_pairs(connection, get_rollout(connection, rollout), now)
+
+
+def _with_pairs(connection: Connection, row: Row[Any], now: float) -> RolloutView:
+    return msgspec.structs.replace(_view(connection, row, now), paired=view_pairs(connection, row))
 
 
 def _view(connection: Connection, row: Row[Any], now: float) -> RolloutView:

@@ -149,6 +149,7 @@ function drawRollout(rollout) {
     make("div", { class: "muted" }, rollout.state_reason),
     drawPhases(rollout),
     make("div", { class: "scroll" }, arms),
+    rollout.paired ? make("p", { class: "verdict" }, rollout.paired.text) : null,
     rollout.verdict ? make("p", { class: "verdict" }, rollout.verdict.text) : null,
     details,
   );

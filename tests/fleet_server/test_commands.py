@@ -134,6 +134,9 @@ def test_windows_come_into_the_policy_and_give_devices_more_time():
     spec = build_spec(options)
     assert (spec.policy.probation_s, spec.policy.activation_windows) == (5.0, ("sun 02:00-04:00",))
     assert (spec.device_deadline_s, spec.agent_min_version) == (8 * 86400.0, "0.2")
+    in_shadow = build_spec(options | {"policy": ("shadow_s=3600", "shadow_max_disagreement=0.05"), "activation_windows": ()})
+    assert (in_shadow.policy.shadow_s, in_shadow.policy.shadow_max_disagreement) == (3600.0, 0.05)
+    assert in_shadow.device_deadline_s == 86400.0 + 3 * 3600.0, "a shadow run takes up to three times its length"
 
 
 def name_in_environment(monkeypatch, tmp_path, **given):

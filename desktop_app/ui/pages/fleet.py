@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from contract.rest import RolloutSpec, RolloutView
 from contract.states import Presence, RolloutState
+from desktop_app.release.field_samples import FieldReport
 from desktop_app.ui import figures
 from desktop_app.ui.charts.chart_card import ChartCard
 from desktop_app.ui.charts.curves import Curve, CurvesPlot
@@ -44,6 +45,7 @@ class FleetPage(Page):
         self.enrol_button = button(Text("Enrol device"), "qr-code", "", self.enrol)
         self.pause_button = button(Text("Pause"), "pause", "", self.pause)
         self.back_button = button(Text("Roll back"), "arrow-counter-clockwise", "", lambda: self._act("rollback"))
+        self.samples_button = button(Text("Bring field samples to the labelling queue"), "download-simple", "", self.bring_samples)
         self.primary = button(Text("Connect"), "broadcast", "primary", self.act)
         super().__init__(studio, (self.enrol_button, self.pause_button, self.back_button, self.primary))
         self.rollout = RolloutCard()
@@ -71,6 +73,7 @@ class FleetPage(Page):
         self.middle = boxed(row(self.gates_card, self.arms_chart, space=SPACE_M))
         devices = Card(Text("Devices"))
         devices.add(self.devices, 1)
+        devices.add(row(self.samples_button, None))
         for part, stretch in ((self.rollout, 0), (self.no_rollout, 0), (self.middle, 4), (devices, 1)):
             self.content_box.addWidget(part, stretch)
 
@@ -128,6 +131,7 @@ class FleetPage(Page):
             return
         self.show_content()
         rename_button(self.primary, Text("New rollout"))
+        self.samples_button.setVisible(self.studio.workspace.project is not None)
         self._show_chips(snapshot)
         self.devices.set([(device.device, device_cells(device)) for device in snapshot.devices])
         self.devices.setMinimumHeight(height_of(min(len(snapshot.devices), DEVICES_SHOWN)))
@@ -160,11 +164,10 @@ class FleetPage(Page):
         series = latency_by_arm(snapshot.windows)
         curves = tuple(Curve(self._arm_title(shown, s.arm), s.seconds, s.p95_ms) for s in series)
         self.latency.set(curves, max((s.seconds[-1] for s in series), default=60.0))
+        said = [found.text for found in (shown.paired, shown.verdict) if found is not None]
         show(
             self.verdict,
-            figures.one_line(shown.verdict.text, 400)
-            if shown.verdict is not None
-            else Text("No comparison: every device gets the same version."),
+            figures.one_line("; ".join(said), 400) if said else Text("No comparison: every device gets the same version."),
         )
 
     @staticmethod
@@ -226,6 +229,23 @@ class FleetPage(Page):
         if snapshot is not None and snapshot.shown is not None:
             self.error.clear()
             self.studio.fleet.act(snapshot.shown, action, self.tell_trouble)
+
+    def bring_samples(self) -> None:
+        """Bring what devices sent to the labelling queue of the open project."""
+        self.error.clear()
+        self.samples_button.setEnabled(False)
+        self.studio.fleet.bring_samples(self._samples_came, self._samples_failed)
+
+    def _samples_came(self, report: FieldReport) -> None:
+        self.samples_button.setEnabled(True)
+        queued = counted(
+            report.queued, Text("1 field sample waits for a label"), Text("{n} field samples wait for a label", n=report.queued)
+        )
+        self.studio.toast(queued, Text("Label"), lambda: self.studio.go("label"))
+
+    def _samples_failed(self, trouble: Trouble) -> None:
+        self.samples_button.setEnabled(True)
+        self.tell_trouble(trouble)
 
     def enrol(self) -> None:
         """Make a claim token for a new device."""

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import UpdatePolicy
-from contract.pairs import BLOCKS_PER_SHADOW, SCORE_DIFFERENCE_BOUNDS, Disagreement, PairedBlock, PairedResult
+from contract.pairs import BLOCKS_PER_SHADOW, SCORE_DIFFERENCE_BOUNDS, SHADOW_PATIENCE, Disagreement, PairedBlock, PairedResult
 from contract.sketches import LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
-from edge_agent.update.machine import SHADOW_PATIENCE
 from edge_agent.update.pair_book import PairBook
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update

@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 
 from contract.codec import decode, utc_now
 from contract.messages import Desired, Drift, Reported, ReportedSlot, UpdateEvent, UpdatePolicy, UpdateReport, VersionRef, Window
-from contract.rest import PhaseSpec, RolloutAction, RolloutSpec
+from contract.pairs import Disagreement, PairedBlock, PairedResult, describe_pairs
+from contract.rest import GateSpec, PhaseSpec, RolloutAction, RolloutSpec
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, RolloutState, UpdateState
 from fleet_server.conductor.actions import act
@@ -18,7 +19,7 @@ from fleet_server.conductor.observations import note_reported, note_update, note
 from fleet_server.conductor.planning import create_rollout
 from fleet_server.conductor.reconcile import has_work, reconcile
 from fleet_server.conductor.restored import REASON, rise_above
-from fleet_server.conductor.views import view_rollout
+from fleet_server.conductor.views import list_rollouts, view_rollout
 from fleet_server.devices.desired import find_desired, find_envelope
 from fleet_server.errors import ConflictError, NotFoundError, RefusedError
 from fleet_server.rollouts.decision import decide
@@ -473,3 +474,32 @@ def test_a_restore_that_one_device_shows_pauses_what_runs_once(everywhere, clock
     assert everywhere.view(rollout).state is RolloutState.SUCCEEDED
     everywhere.write(rise_above, everywhere.floor.conduct, "pi-3", 1)
     assert everywhere.wish("pi-3")[0] > 1
+
+
+def test_what_shadow_runs_found_is_told_while_it_is_the_devices_last_update(everywhere):
+    policy = UpdatePolicy(shadow_s=60.0)
+    rollout = everywhere.create(2, policy=policy)
+    blocks = tuple(PairedBlock(50, 2) for _ in range(6))
+    paired = PairedResult(300, 12, (Disagreement("7", "1", 12),), block_s=3.0, blocks=blocks)
+    for device in everywhere.exposed(rollout)[:2]:
+        revision, model = everywhere.wish(device)
+        report = UpdateReport(UpdateState.ACTIVATING, model.ref, revision, detail=describe_pairs(paired), paired=paired)
+        everywhere.write(note_update, device, report)
+        everywhere.report(device, report)
+    view = everywhere.view(rollout)
+    assert view.paired.text == "in the shadow on 2 devices: disagreed on 4.0 % of 600 pairs: 7→1 24 times (95 %: 4.0 to 4.0 %)"
+    assert sorted(found.detail for found in view.assignments) == ["", *["disagreed on 4.0 % of 300 pairs: 7→1 12 times"] * 2]
+    assert everywhere.wish(device)[1].rollout == rollout
+    assert everywhere.read(find_desired, device).policy == policy
+    assert everywhere.read(list_rollouts, 0.0)[0].paired == view.paired
+    everywhere.report(device)
+    assert everywhere.view(rollout).paired.devices == 1
+    assert everywhere.view(everywhere.create(3)).paired is None, "no shadow was asked for"
+
+
+def test_a_version_that_disagrees_too_often_counts_as_a_failure_of_the_version(everywhere):
+    rollout = everywhere.create(2, gates=GateSpec(max_failures=1), policy=UpdatePolicy(shadow_s=60.0))
+    everywhere.settle_all(rollout, state=UpdateState.FAILED, reason=FailureReason.SHADOW_DISAGREEMENT)
+    view = everywhere.view(rollout)
+    assert view.state in {RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK}
+    assert {found.reason for found in view.assignments} == {"shadow_disagreement"}
