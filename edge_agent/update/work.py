@@ -78,7 +78,7 @@ class UpdateWork:
 
     async def _wait_for_turn(self, update: Update) -> Succeeded:
         if not self._has_turn:
-            await self._tools.turn.take(self.time)
+            await self._tools.turn.take(self.time.now)
             self._has_turn = True
         await self._leave.to_begin(update)
         return Succeeded(update.state)

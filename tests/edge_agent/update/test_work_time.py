@@ -69,18 +69,38 @@ def test_work_that_is_cancelled_from_outside_is_not_late() -> None:
     assert ended == [True]
 
 
+def test_the_next_work_has_its_own_time_while_the_one_before_still_ends() -> None:
+    time = WorkTime()
+
+    async def waits() -> None:
+        with time.standing_still():
+            await asyncio.sleep(1000)
+
+    async def follows() -> None:
+        before = asyncio.create_task(time.bound(waits(), 10))
+        await asyncio.sleep(50)
+        before.cancel()
+        await ends_late(time, asyncio.sleep(100), 20)
+        assert before.cancelled()
+
+    assert took(follows()) == 70
+
+
 def test_whoever_is_in_line_is_not_late_while_the_holder_waits() -> None:
     turn = Turn()
 
+    async def queues(time: WorkTime) -> None:
+        await turn.take(time.now)
+
     async def held() -> None:
-        time = WorkTime()
-        await turn.take(WorkTime())
+        await turn.take(None)
         with turn.held_up():
-            early = asyncio.create_task(time.bound(turn.take(time), 10))
+            time = WorkTime()
+            early = asyncio.create_task(time.bound(queues(time), 10))
             await asyncio.sleep(1000)
         await asyncio.sleep(5)
         late = WorkTime()
-        await ends_late(late, turn.take(late), 3)  # nobody waits for leave now
+        await ends_late(late, queues(late), 3)  # nobody waits for leave now
         turn.release()
         await early
 
@@ -91,15 +111,14 @@ def test_whoever_leaves_the_line_while_the_holder_waits_takes_its_time_along() -
     turn, time = Turn(), WorkTime()
 
     async def leaves() -> None:
-        await asyncio.sleep(0)
-        task = asyncio.create_task(turn.take(time))
+        task = asyncio.create_task(turn.take(time.now))
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.wait([task])
         await asyncio.sleep(100)
 
     async def held() -> None:
-        await turn.take(WorkTime())
+        await turn.take(None)
         with turn.held_up():
             await ends_late(time, leaves(), 10)
 
