@@ -55,7 +55,7 @@ async def fetch_bundled_documents(home: Home, wish: Wish) -> Documents:
         metadata_folder=str(home.tuf),
         objects_folder=str(home.objects),
         targets=tuple(paths.values()),
-        bundle_file=str(home.inbox / wish.package),
+        bundle_file=str(_find_bundle(home, wish)),
     )
     answer = await ask_tuf(request)
     if answer.error:
@@ -74,7 +74,7 @@ def take_from_bundle(home: Home, wish: Wish, entry: FileEntry, disk: Disk) -> No
     partial = home.objects / PARTIAL / entry.sha256
     disk.make_folder(partial.parent)
     try:
-        with opened_bundle(home.inbox / wish.package) as bundle:
+        with opened_bundle(_find_bundle(home, wish)) as bundle:
             if bundle.artifact_size(entry.sha256) != entry.size_bytes:
                 raise PackageError(f"the bundle lacks {entry.sha256[:16]}…, or has it in another length")
             disk.write(partial, b"")
@@ -83,3 +83,10 @@ def take_from_bundle(home: Home, wish: Wish, entry: FileEntry, disk: Disk) -> No
         put_in_place(entry, partial, home.objects / entry.sha256, disk)
     except (ContractError, WrongContentError) as error:
         raise StepFailedError(FailureReason.NOT_TRUSTED, f"the bundle is refused: {error}") from error
+
+
+def _find_bundle(home: Home, wish: Wish) -> Path:
+    path = home.inbox / wish.package
+    if not path.is_file():
+        raise StepFailedError(FailureReason.DOWNLOAD, "the bundle is no longer in the inbox; install it again")
+    return path

@@ -27,7 +27,7 @@ from edge_agent.update.machine import (
     repaired,
     version_to_boot,
 )
-from edge_agent.update.records import Quarantined, Update
+from edge_agent.update.records import Quarantined, Update, Wish
 from tests.edge_agent.update.examples import digest_of, installed, running, wish
 
 S = UpdateState
@@ -385,3 +385,41 @@ def test_a_digest_that_was_quarantined_meanwhile_does_not_leave_the_shadow() -> 
     entry = Quarantined(4, FailureReason.GOLDEN_MISMATCH, "in another slot")
     slot = msgspec.structs.replace(arrive(S.SHADOWING), quarantine={digest_of(2): entry})
     assert state_of(through(slot, Succeeded(S.SHADOWING, paired=PAIRED))) == (S.FAILED, FailureReason.QUARANTINED)
+
+
+def brought(version: int, revision: int) -> Wish:
+    return msgspec.structs.replace(wish(version, revision), package=f"{version:064x}.eyelet-bundle")
+
+
+def with_bundle_installed(version: int, revision: int) -> Slot:
+    done = Update(S.DONE, brought(version, revision), variant="onnx-float32")
+    return Slot(current=installed(version), last_known_good=installed(version), update=done)
+
+
+def test_what_a_bundle_brought_is_replaced_by_newer_wishes_of_the_fleet_alone() -> None:
+    slot = with_bundle_installed(3, 8)
+    assert advance(slot, Wished(wish(2, 7))) == (slot, ()), "wished for before the stick came"
+    newer, _ = advance(slot, Wished(wish(2, 8)))
+    assert newer.update is not None
+    assert newer.update.state is S.QUEUED
+
+
+def test_a_bundle_that_failed_does_not_stand_in_the_fleets_way() -> None:
+    failed = msgspec.structs.replace(running(1), update=Update(S.FAILED, brought(3, 8), reason=FailureReason.NOT_TRUSTED))
+    slot, _ = advance(failed, Wished(wish(2, 7)))
+    assert slot.update is not None
+    assert slot.update.state is S.QUEUED
+
+
+def test_a_bundle_that_is_brought_again_is_tried_again() -> None:
+    failed = msgspec.structs.replace(running(1), update=Update(S.FAILED, brought(3, 8), reason=FailureReason.NOT_TRUSTED))
+    slot, _ = advance(failed, Wished(brought(3, 8)))
+    assert slot.update is not None
+    assert slot.update.state is S.QUEUED
+
+
+def test_what_a_step_found_out_is_said_with_the_next() -> None:
+    slot = msgspec.structs.replace(running(1), update=Update(S.DOWNLOADING, wish(2, 2)))
+    slot, _ = advance(slot, Succeeded(S.DOWNLOADING, detail="1 file came as a patch"))
+    assert slot.update is not None
+    assert (slot.update.state, slot.update.detail) == (S.VERIFYING, "1 file came as a patch")
