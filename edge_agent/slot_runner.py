@@ -18,8 +18,7 @@ from contract.states import FailureReason, UpdateState
 from edge_agent.listening import Listening
 from edge_agent.model_loading import ModelLoading
 from edge_agent.update import machine
-from edge_agent.update.journal import Journal
-from edge_agent.update.machine import (
+from edge_agent.update.events import (
     Action,
     Cancel,
     DeadlinePassed,
@@ -34,9 +33,11 @@ from edge_agent.update.machine import (
     Wished,
     Work,
 )
+from edge_agent.update.journal import Journal
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
+from edge_agent.update.table import deadline_s
 from edge_agent.update.tools import Tools
 from edge_agent.update.work import UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
@@ -193,7 +194,7 @@ class SlotRunner:
     async def _outcome(self, update: Update) -> Event:
         state = update.state
         try:
-            succeeded = await self._work.time.bound(self._work.do(update), machine.deadline_s(update))
+            succeeded = await self._work.time.bound(self._work.do(update), deadline_s(update))
         except StepFailedError as error:
             return Failed(state, error.reason, error.detail, error.paired)
         except asyncio.TimeoutError:

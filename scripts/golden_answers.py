@@ -124,7 +124,8 @@ def _advances() -> bool:
     from contract.manifest import FileEntry
     from contract.messages import DesiredModel
     from contract.states import UpdateState
-    from edge_agent.update.machine import Slot, Succeeded, Wished, advance
+    from edge_agent.update.events import Slot, Succeeded, Wished
+    from edge_agent.update.machine import advance
     from edge_agent.update.records import Wish
 
     slot, _ = advance(Slot(), Wished(Wish(1, DesiredModel("digits", 1, FileEntry("a" * 64, 100)))))

@@ -13,8 +13,8 @@ from edge_agent.hardware import agent_version
 from edge_agent.http_client import ServerHttp
 from edge_agent.update.bundles import fetch_bundled_documents, take_from_bundle
 from edge_agent.update.downloads import DownloadError, Patience, WrongContentError, fetch_object
+from edge_agent.update.events import Succeeded
 from edge_agent.update.lone_package import read_lone_package
-from edge_agent.update.machine import Succeeded
 from edge_agent.update.patches import Savings, describe_savings, fetch_by_patch
 from edge_agent.update.plan import Plan, StepFailedError, build_plan, stated_min_version
 from edge_agent.update.records import Update

@@ -1,215 +1,37 @@
-"""The update state machine: one visible table and a pure `advance(slot, event) -> (slot, actions)`.
+"""The update state machine: a pure `advance(slot, event) -> (slot, actions)`.
 
 Nothing here reads a clock, a file or a network; `edge_agent.slot_runner` performs the actions and
 brings the events. The table says where each state goes; the functions below it only say which
 column an event belongs to.
 """
 
-from collections.abc import Mapping
-from enum import Enum
-from typing import NamedTuple
-
 import msgspec
 
-from contract.messages import MeasuredVariant
-from contract.pairs import SHADOW_PATIENCE, PairedResult, describe_pairs
+from contract.pairs import describe_pairs
 from contract.states import VERSION_FAULTS, FailureReason, UpdateState
-from edge_agent.update.records import Baseline, Installed, Quarantined, Update, Wish
+from edge_agent.update.events import (
+    FINDINGS,
+    Action,
+    Cancel,
+    DeadlinePassed,
+    Event,
+    Failed,
+    Quarantine,
+    Record,
+    Release,
+    Restarted,
+    Slot,
+    Step,
+    Succeeded,
+    Waits,
+    Wished,
+    Work,
+)
+from edge_agent.update.records import Installed, Quarantined, Update, Wish
+from edge_agent.update.table import LATE_REASON, TABLE, Outcome, deadline_s
 
 MAX_ATTEMPTS = 3
 """An interrupted update is tried again at most twice for the same revision."""
-
-
-class Outcome(Enum):
-    """The columns of the table: what can happen to an update in a state."""
-
-    SUCCEEDED = "its work is done"
-    WITHOUT_SHADOW = "its work is done, and the wish asks for no shadow"
-    FAILED = "its work failed"
-    LATE = "its deadline passed"
-    SUPERSEDED = "another version is wished for"
-    RESTARTED = "the agent started again in this state"
-    RESTARTED_WAITING = "the agent started again while its work waited for leave"
-    RETRIED = "interrupted, with attempts left"
-    GIVEN_UP = "interrupted, without attempts left"
-
-
-_S = UpdateState
-_O = Outcome
-
-TABLE: Mapping[UpdateState, Mapping[Outcome, UpdateState]] = {
-    # Nothing that serves has changed yet: failing costs nothing, a restart takes up the work again.
-    _S.QUEUED: {
-        _O.SUCCEEDED: _S.PREFLIGHT, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
-    },
-    _S.PREFLIGHT: {
-        _O.SUCCEEDED: _S.DOWNLOADING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
-    },
-    _S.DOWNLOADING: {
-        _O.SUCCEEDED: _S.VERIFYING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
-    },
-    _S.VERIFYING: {
-        _O.SUCCEEDED: _S.STAGED, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
-    },
-    _S.STAGED: {
-        _O.SUCCEEDED: _S.SELF_TESTING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED, _O.RESTARTED: _S.QUEUED,
-    },
-    # The candidate's code ran: whatever ended the agent here may do so again, so attempts are counted.
-    _S.SELF_TESTING: {
-        _O.SUCCEEDED: _S.SHADOWING, _O.WITHOUT_SHADOW: _S.ACTIVATING,
-        _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED,
-        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED, _O.RESTARTED_WAITING: _S.QUEUED,
-    },
-    _S.SHADOWING: {
-        _O.SUCCEEDED: _S.ACTIVATING, _O.FAILED: _S.FAILED, _O.LATE: _S.FAILED, _O.SUPERSEDED: _S.FAILED,
-        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED, _O.RESTARTED_WAITING: _S.QUEUED,
-    },
-    # What serves is changing or has changed: every way out but success leads back to the last known good.
-    # (A swap is not torn in the middle: another wish waits until probation.)
-    _S.ACTIVATING: {
-        _O.SUCCEEDED: _S.PROBATION, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.RESTARTED: _S.ROLLING_BACK,
-    },
-    _S.PROBATION: {
-        _O.SUCCEEDED: _S.COMMITTING, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.SUPERSEDED: _S.ROLLING_BACK,
-        _O.RESTARTED: _S.ROLLING_BACK,
-    },
-    # The candidate has proven itself: committing is only repeated, never undone by a restart.
-    _S.COMMITTING: {
-        _O.SUCCEEDED: _S.DONE, _O.FAILED: _S.ROLLING_BACK, _O.LATE: _S.ROLLING_BACK, _O.RESTARTED: _S.COMMITTING,
-    },
-    # RETRIED and GIVEN_UP: the last known good serves again, and an interruption was the reason.
-    _S.ROLLING_BACK: {
-        _O.SUCCEEDED: _S.ROLLED_BACK, _O.FAILED: _S.ROLLED_BACK, _O.LATE: _S.ROLLED_BACK, _O.RESTARTED: _S.ROLLING_BACK,
-        _O.RETRIED: _S.QUEUED, _O.GIVEN_UP: _S.FAILED,
-    },
-    # Final: only a new wish begins something.
-    _S.DONE: {}, _S.FAILED: {}, _S.ROLLED_BACK: {},
-}  # fmt: skip
-
-LATE_REASON: Mapping[UpdateState, FailureReason] = {
-    _S.QUEUED: FailureReason.INTERNAL,
-    _S.PREFLIGHT: FailureReason.DOWNLOAD,
-    _S.DOWNLOADING: FailureReason.DOWNLOAD,
-    _S.VERIFYING: FailureReason.INTERNAL,
-    _S.STAGED: FailureReason.INTERNAL,
-    _S.SELF_TESTING: FailureReason.TIMED_OUT,
-    _S.SHADOWING: FailureReason.INTERNAL,  # a candidate that hangs is noticed by the work itself
-    _S.ACTIVATING: FailureReason.TIMED_OUT,
-    _S.PROBATION: FailureReason.PROBATION_NO_INFERENCES,
-    _S.COMMITTING: FailureReason.INTERNAL,
-    _S.ROLLING_BACK: FailureReason.INTERNAL,
-}
-
-DEADLINE_S: Mapping[UpdateState, float] = {
-    _S.QUEUED: 600.0,
-    _S.PREFLIGHT: 6 * 3600.0,
-    _S.DOWNLOADING: 24 * 3600.0,
-    _S.VERIFYING: 3600.0,
-    _S.STAGED: 600.0,
-    _S.ACTIVATING: 120.0,
-    _S.COMMITTING: 600.0,
-    _S.ROLLING_BACK: 300.0,  # two starts of a worker that hangs, and some
-}
-"""How long a state may last; those of `self_testing`, `shadowing` and `probation` follow from the wish's policy."""
-
-PROBATION_PATIENCE = 3.0
-"""Probation without enough inferences ends at this many times its length."""
-SHADOW_GRACE_S = 120.0
-"""For the starts of the candidate's worker, beside the time in the shadow."""
-VARIANTS_MAX = 16
-"""The policy's time holds for one variant; they are tested one after the other."""
-SELF_TEST_GRACE_S = 15.0
-
-
-class Slot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All that decides: what is installed, the update (under way or the last one), and what waits."""
-
-    current: Installed | None = None
-    last_known_good: Installed | None = None
-    update: Update | None = None
-    next: Wish | None = None
-    quarantine: dict[str, Quarantined] = {}
-
-
-class Wished(NamedTuple):
-    """A wish came (perhaps the same one again)."""
-
-    wish: Wish
-
-
-class Succeeded(NamedTuple):
-    """The work of `state` is done; what it found goes into the update."""
-
-    state: UpdateState
-    variant: str | None = None
-    measured: tuple[MeasuredVariant, ...] | None = None
-    baseline: Baseline | None = None
-    paired: PairedResult | None = None
-    detail: str = ""
-
-
-class Failed(NamedTuple):
-    """The work of `state` failed; what it had found out before goes into the update."""
-
-    state: UpdateState
-    reason: FailureReason
-    detail: str
-    paired: PairedResult | None = None
-
-
-class DeadlinePassed(NamedTuple):
-    """The work of `state` took longer than `deadline_s` allows."""
-
-    state: UpdateState
-
-
-class Restarted(NamedTuple):
-    """The agent started and read its journal; the slot is one that `repaired` returned."""
-
-
-class Waits(NamedTuple):
-    """The work of `state` waits for leave to go on; `text` says for what, "" that it goes on."""
-
-    state: UpdateState
-    text: str
-
-
-Event = Wished | Waits | Succeeded | Failed | DeadlinePassed | Restarted
-_FINDINGS = ("variant", "measured", "baseline", "paired")
-
-
-class Record(NamedTuple):
-    """Write the update into the journal, then report it; `previous` is the state it came from."""
-
-    update: Update
-    previous: UpdateState | None
-
-
-class Quarantine(NamedTuple):
-    """Never activate this digest again."""
-
-    digest: str
-    entry: Quarantined
-
-
-class Release(NamedTuple):
-    """The digest proved itself after all (it was forced)."""
-
-    digest: str
-
-
-class Cancel(NamedTuple):
-    """Stop the work that is under way; its result will be ignored."""
-
-
-class Work(NamedTuple):
-    """Do the work of this update's state and bring its result as an event."""
-
-    update: Update
-
-
-Action = Record | Quarantine | Release | Cancel | Work
-Step = tuple[Slot, tuple[Action, ...]]
 
 
 def advance(slot: Slot, event: Event) -> Step:
@@ -243,18 +65,6 @@ def _waits(slot: Slot, update: Update, text: str) -> Step:
         return slot, ()
     waiting = msgspec.structs.replace(update, waits_for=text)
     return msgspec.structs.replace(slot, update=waiting), (Record(waiting, update.state),)
-
-
-def deadline_s(update: Update) -> float:
-    """How long the present state of an update may last."""
-    policy = update.wish.policy
-    if update.state is UpdateState.SELF_TESTING:
-        return VARIANTS_MAX * policy.self_test_timeout_s + SELF_TEST_GRACE_S
-    if update.state is UpdateState.SHADOWING:
-        return SHADOW_PATIENCE * policy.shadow_s + SHADOW_GRACE_S
-    if update.state is UpdateState.PROBATION:
-        return PROBATION_PATIENCE * policy.probation_s
-    return DEADLINE_S[update.state]
 
 
 def version_to_boot(slot: Slot) -> Installed | None:
@@ -350,7 +160,7 @@ def _stands_above(last: Update, wish: Wish) -> bool:
 
 
 def _succeeded(slot: Slot, update: Update, event: Succeeded) -> Step:
-    found = {name: getattr(event, name) for name in _FINDINGS if getattr(event, name) is not None}
+    found = {name: getattr(event, name) for name in FINDINGS if getattr(event, name) is not None}
     update = msgspec.structs.replace(update, **found)
     if update.state is UpdateState.ROLLING_BACK and update.reason is FailureReason.INTERRUPTED:
         return _move(slot, update, _retry_or_give_up(update), update.reason, update.detail)

@@ -14,7 +14,7 @@ import psutil
 from contract.messages import UpdatePolicy
 from contract.pairs import SHADOW_PATIENCE, PairedResult, describe_pairs
 from contract.states import FailureReason, GateVerdict
-from edge_agent.update.machine import Succeeded
+from edge_agent.update.events import Succeeded
 from edge_agent.update.pair_book import PairBook
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update

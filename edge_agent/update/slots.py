@@ -17,7 +17,7 @@ from contract.manifest import MANIFEST_NAME, FileEntry, Manifest
 from contract.package import Package, open_installed_version
 from edge_agent.home import Home, load_document, save_document
 from edge_agent.update.disk import REAL_DISK, TEMPORARY, Disk, remove_tree, replace_content
-from edge_agent.update.machine import Slot
+from edge_agent.update.events import Slot
 from edge_agent.update.quarantine import Quarantine
 from edge_agent.update.records import Installed, Quarantined, Update
 

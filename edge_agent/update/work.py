@@ -1,4 +1,4 @@
-"""The work of each update state: what `machine.Work` asks for, done with files, children and the worker."""
+"""The work of each update state: what `Work` asks for, done with files, children and the worker."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
 from edge_agent.engine.accelerators import chosen_accelerators, placed_names
 from edge_agent.update import machine
+from edge_agent.update.events import Succeeded
 from edge_agent.update.fetching import Fetching
-from edge_agent.update.machine import Succeeded
 from edge_agent.update.plan import Plan, StepFailedError
 from edge_agent.update.probation import Observed, baseline_of, judge
 from edge_agent.update.records import Baseline, Installed, Update

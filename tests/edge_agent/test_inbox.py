@@ -15,7 +15,7 @@ from contract.manifest import FileEntry
 from contract.messages import DesiredModel
 from edge_agent.home import Home, make_home, save_document
 from edge_agent.inbox import drop_bundle, take_inbox
-from edge_agent.update.machine import Slot
+from edge_agent.update.events import Slot
 from edge_agent.update.records import Wish
 from tests.edge_agent.update.examples import running, wish
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from contract.states import VERSION_FAULTS, FailureReason, UpdateState
 from edge_agent.home import Home, make_home
-from edge_agent.update.machine import TABLE
 from edge_agent.update.records import Installed, Update, Wish
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
+from edge_agent.update.table import TABLE
 from tests.simulators.disk import WRITING, Folder, Operation, PowerCut, SimulatedDisk, keep_tree, put_tree
 from tests.simulators.updates import SLOT, Device, Hang, Version, World, last_update, make_version
 from tests.simulators.virtual_time import NothingWillHappenError

@@ -21,8 +21,9 @@ from contract.signing import generate_key
 from contract.states import FINAL_UPDATE_STATES, FailureReason, UpdateState
 from edge_agent.enrolment import enrol
 from edge_agent.home import Home, make_home
-from edge_agent.update.machine import MAX_ATTEMPTS, TABLE
+from edge_agent.update.machine import MAX_ATTEMPTS
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
+from edge_agent.update.table import TABLE
 from tests.simulators.agents import AgentProcess
 from tests.simulators.fleet import QUICK, FleetSimulator
 from tests.simulators.kill_cases import AT_REST, STARTING

@@ -26,7 +26,7 @@ from edge_agent.sinks.sink import SinkError
 from edge_agent.sources.source import SourceError, read_options
 from edge_agent.sources.table import SOURCES
 from edge_agent.update import machine
-from edge_agent.update.machine import Slot, Wished
+from edge_agent.update.events import Slot, Wished
 from edge_agent.update.records import Installed
 from edge_agent.update.wishes import WishRefusedError, verify_desired, wishes_of
 from edge_agent.window_book import WindowBook, load_reference

@@ -3,7 +3,7 @@
 from contract.manifest import FileEntry
 from contract.messages import DesiredApplication, DesiredModel, UpdatePolicy
 from contract.states import UpdateState
-from edge_agent.update.machine import Slot
+from edge_agent.update.events import Slot
 from edge_agent.update.records import Installed, Update, Wish
 
 

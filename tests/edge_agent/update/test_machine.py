@@ -6,14 +6,11 @@ import pytest
 from contract.messages import UpdatePolicy
 from contract.pairs import Disagreement, PairedResult
 from contract.states import FINAL_UPDATE_STATES, FailureReason, UpdateState
-from edge_agent.update.machine import (
-    MAX_ATTEMPTS,
-    TABLE,
+from edge_agent.update.events import (
     Cancel,
     DeadlinePassed,
     Event,
     Failed,
-    Outcome,
     Quarantine,
     Record,
     Release,
@@ -22,12 +19,10 @@ from edge_agent.update.machine import (
     Succeeded,
     Wished,
     Work,
-    advance,
-    deadline_s,
-    repaired,
-    version_to_boot,
 )
+from edge_agent.update.machine import MAX_ATTEMPTS, advance, repaired, version_to_boot
 from edge_agent.update.records import Quarantined, Update, Wish
+from edge_agent.update.table import TABLE, Outcome, deadline_s
 from tests.edge_agent.update.examples import digest_of, installed, running, wish
 
 S = UpdateState

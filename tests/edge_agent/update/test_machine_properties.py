@@ -8,8 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from contract.messages import UpdatePolicy
 from contract.pairs import PairedResult
 from contract.states import FINAL_UPDATE_STATES, VERSION_FAULTS, FailureReason, UpdateState
-from edge_agent.update.machine import (
-    MAX_ATTEMPTS,
+from edge_agent.update.events import (
     Action,
     Cancel,
     DeadlinePassed,
@@ -21,14 +20,13 @@ from edge_agent.update.machine import (
     Restarted,
     Slot,
     Succeeded,
+    Waits,
     Wished,
     Work,
-    advance,
-    deadline_s,
-    repaired,
-    version_to_boot,
 )
+from edge_agent.update.machine import MAX_ATTEMPTS, advance, repaired, version_to_boot
 from edge_agent.update.records import Installed, Quarantined, Update
+from edge_agent.update.table import deadline_s
 from tests.edge_agent.update.examples import running, wish
 
 S = UpdateState
@@ -110,6 +108,12 @@ class SimulatedDevice(RuleBasedStateMachine):
             self.pointers["current"] = self.serving = update.candidate
         if swapped and update.state is S.ROLLING_BACK:
             self.pointers["current"] = self.serving = self.slot.current
+
+    @precondition(lambda self: self.work is not None)
+    @rule(text=st.sampled_from(["", "waits to cool down"]))
+    def waits(self, text: str) -> None:
+        assert self.work is not None
+        self.apply(Waits(self.work.state, text))
 
     @rule(done=st.integers(0, 4))
     def power_will_go(self, done: int) -> None:

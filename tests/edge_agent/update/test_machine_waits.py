@@ -3,24 +3,10 @@
 import pytest
 
 from contract.states import FailureReason, UpdateState
-from edge_agent.update.machine import (
-    MAX_ATTEMPTS,
-    TABLE,
-    Cancel,
-    DeadlinePassed,
-    Outcome,
-    Record,
-    Restarted,
-    Slot,
-    Succeeded,
-    Waits,
-    Wished,
-    Work,
-    advance,
-    next_is_activation,
-    repaired,
-)
+from edge_agent.update.events import Cancel, DeadlinePassed, Record, Restarted, Slot, Succeeded, Waits, Wished, Work
+from edge_agent.update.machine import MAX_ATTEMPTS, advance, next_is_activation, repaired
 from edge_agent.update.records import Update
+from edge_agent.update.table import TABLE, Outcome
 from tests.edge_agent.update.examples import running, wish
 
 S = UpdateState
