@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from contract.codec import MESSAGE_MAX_BYTES, encode
+from contract.codec import MESSAGE_MAX_BYTES, encode, shorten
+from contract.errors import ContractError
 from contract.messages import PresenceMessage
 from contract.names import check_id
 from contract.states import Presence
@@ -200,7 +201,15 @@ class FleetLink:
             )
             return
         try:
-            self._handler.message_received(parse_topic(message.topic).channel, bytes(message.payload))
+            topic = parse_topic(message.topic)
+        except ContractError as error:
+            log.warning("A message from the broker is ignored: %s", error)
+            return
+        if (topic.fleet, topic.device) != (self._account.fleet, self._account.device):
+            log.warning("A message for %s/%s came to this device and is ignored", topic.fleet, topic.device)
+            return
+        try:
+            self._handler.message_received(topic.channel, bytes(message.payload))
         except Exception:
             log.exception("A message on %s could not be handled", message.topic)
 
@@ -240,10 +249,13 @@ class _Watch:
             client.loop_write()
 
     def _read(self) -> None:
-        self._client.loop_read()
-        pending = getattr(self._socket, "pending", None)  # TLS may hold bytes that select does not see
-        while self._socket is not None and pending is not None and pending():
+        try:
             self._client.loop_read()
+            pending = getattr(self._socket, "pending", None)  # TLS may hold bytes that select does not see
+            while self._socket is not None and pending is not None and pending():
+                self._client.loop_read()
+        except Exception as error:  # noqa: BLE001  (paho's parser raises whatever it stumbles over, and stands in the middle of a packet then)
+            _settle(self._ended, f"the broker speaks nonsense: {type(error).__name__}: {shorten(error)}")
 
     def _tick(self) -> None:
         if self._client.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:

@@ -1,6 +1,7 @@
 """HTTP to the fleet server: bounded answers, timeouts, the device's credentials, a pinned CA."""
 
 import hashlib
+import http.client
 import socket
 import ssl
 from pathlib import Path
@@ -10,12 +11,15 @@ from urllib.parse import urlsplit
 import msgspec
 import urllib3
 
+from contract.codec import shorten
 from contract.rest import ErrorBody
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 ERROR_MAX_BYTES = 64 * 1024
 NOT_MODIFIED = 304
+BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+"""What urllib3 raises for an answer that is none; ValueError where a chunk claims less than nothing."""
 
 
 class HttpError(Exception):
@@ -88,8 +92,8 @@ class ServerHttp:
                 redirect=False,
                 decode_content=False,
             )
-        except urllib3.exceptions.HTTPError as error:
-            raise HttpError(f"{self.url} can not be reached: {error}") from error
+        except BROKEN as error:
+            raise HttpError(f"{self.url} can not be reached: {shorten(error)}") from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,8 +105,8 @@ def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
         if response.status >= 300:  # noqa: PLR2004
             raise HttpError(describe(response), response.status)
         data = response.read(max_bytes + 1)
-    except urllib3.exceptions.HTTPError as error:
-        raise HttpError(f"the answer broke off: {error}") from error
+    except BROKEN as error:
+        raise HttpError(f"the answer broke off: {shorten(error)}") from error
     if len(data) > max_bytes:
         raise HttpError(f"the answer is larger than the {max_bytes} bytes that are accepted here")
     return data
@@ -110,12 +114,11 @@ def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
 
 def describe(response: urllib3.BaseHTTPResponse) -> str:
     """An error answer in words: what the server said, if it said anything."""
-    body = response.read(ERROR_MAX_BYTES)
     try:
-        error = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        error = msgspec.json.decode(response.read(ERROR_MAX_BYTES), type=ErrorBody)
+    except (*BROKEN, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"status {response.status}"
-    return f"status {response.status}: {error.error} {error.advice}".rstrip()
+    return f"status {response.status}: {shorten(error.error)} {shorten(error.advice)}".rstrip()
 
 
 def fetch_pinned_ca(url: str, ca_sha256: str) -> str:

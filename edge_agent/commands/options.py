@@ -62,5 +62,5 @@ def log_to_stderr(*, verbose: bool = False) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings show tracebacks of a server's bad headers
     logging.getLogger("asyncio").setLevel(logging.WARNING)

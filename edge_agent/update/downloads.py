@@ -12,9 +12,10 @@ import msgspec
 import urllib3
 
 from contract.blocks import BLOCK_BYTES, BLOCK_LIST_MAX_BYTES, BlockList
+from contract.codec import shorten
 from contract.files import sha256_of_file
 from contract.manifest import FileEntry
-from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.http_client import BROKEN, HttpError, ServerHttp, describe
 from edge_agent.update.block_check import BlockCheck, WrongBlockError
 from edge_agent.update.disk import REAL_DISK, Disk
 
@@ -211,19 +212,16 @@ class _Download:
             raise _BrokenOffError(f"the server sends a file of {told[:20]} bytes, it must have {size}")
 
     def _copy(self, response: urllib3.BaseHTTPResponse, missing: int) -> None:
-        try:
-            while missing > 0:
-                if self._cancelled.is_set():
-                    raise DownloadCancelledError("the download was cancelled")
-                piece = response.read1(min(_PIECE_BYTES, missing))
-                if not piece:
-                    raise _BrokenOffError(f"the answer ended {missing} bytes early")
-                self._disk.append(self.partial, piece)
-                missing -= len(piece)
-                if self._check is not None:
-                    self._check.add(piece)
-        except urllib3.exceptions.HTTPError as error:
-            raise _BrokenOffError(f"the connection broke: {error}") from error
+        while missing > 0:
+            if self._cancelled.is_set():
+                raise DownloadCancelledError("the download was cancelled")
+            piece = _read_piece(response, min(_PIECE_BYTES, missing))
+            if not piece:
+                raise _BrokenOffError(f"the answer ended {missing} bytes early")
+            self._disk.append(self.partial, piece)
+            missing -= len(piece)
+            if self._check is not None:
+                self._check.add(piece)
 
     def _restart(self) -> None:
         """Forget what was fetched."""
@@ -270,3 +268,10 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _read_piece(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    try:
+        return response.read1(most)
+    except BROKEN as error:
+        raise _BrokenOffError(f"the connection broke: {shorten(error)}") from error

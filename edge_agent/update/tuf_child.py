@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import urllib3
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError, SlowRetrievalError
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
 from contract.bundle import Bundle, opened_bundle
-from contract.codec import DOCUMENT_MAX_BYTES
+from contract.codec import DOCUMENT_MAX_BYTES, shorten
 from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
-from edge_agent.http_client import HttpError, ServerHttp, describe
+from edge_agent.http_client import BROKEN, HttpError, ServerHttp, describe
 from edge_agent.update.disk import REAL_DISK, replace_content
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import end_with_parent
@@ -62,6 +63,13 @@ class TufAnswer(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
+def _pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    try:
+        yield from response.stream(_PIECE_BYTES)
+    except BROKEN as error:
+        raise DownloadError(f"the answer broke off: {shorten(error)}") from error
+
+
 class DeviceFetcher(FetcherInterface):
     """Fetches with the device's credentials and the pinned CA."""
 
@@ -76,7 +84,7 @@ class DeviceFetcher(FetcherInterface):
         if response.status >= 300:  # noqa: PLR2004
             with response:
                 raise DownloadHTTPError(f"{url.removeprefix(self._http.url)}: {describe(response)}", response.status)
-        return response.stream(_PIECE_BYTES)
+        return _pieces(response)
 
 
 class BundleFetcher(FetcherInterface):

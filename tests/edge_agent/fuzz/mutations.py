@@ -16,6 +16,8 @@ RAW_VALUES = (
 )  # fmt: skip
 """What may stand in a JSON document where something else should."""
 _HOLE = "\x01hole\x01"
+STRANGE_BYTES = (b"\xff\xfe", bytes(16), b"\r\n", b"\xc3\x28", b"\xf8\x88\x80\x80\x80", b"{" * 500)
+STRANGE_WHOLES = (b"", b"\x00", b"{}", b"[]", b"null", b"{" * 4000, b"\xff" * 1000, b"\n" * 100, b"PK\x05\x06" + bytes(18))
 LENGTHS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
