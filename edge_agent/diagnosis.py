@@ -18,6 +18,7 @@ from edge_agent.hardware import agent_version, hardware_class, installed_runtime
 from edge_agent.home import Home, HomeError, load_document
 from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
+from edge_agent.memory import Remembered
 from edge_agent.settings import SettingsError, load_settings
 from edge_agent.status import STALE_S, read_status
 from edge_agent.trust_store import TrustError, TrustStore
@@ -44,7 +45,7 @@ def examine(home: Home) -> list[Finding]:
             _versions,
             _journal,
         )
-        found += [check(home) for check in checks] + examine_conditions(home)
+        found += [check(home) for check in checks] + examine_conditions(home) + _patches(home)
         found += _said_by_agent(home)
     return found
 
@@ -191,6 +192,17 @@ def _versions(home: Home) -> Finding:
         return Finding("Models", NOTE, "none is installed")
     advice = "The agent goes back to the last known good version at its next start" if wrong else ""
     return Finding("Models", WRONG if wrong else GOOD, "; ".join(lines), advice)
+
+
+def _patches(home: Home) -> list[Finding]:
+    """What patches saved since this device was set up; nothing where none was ever tried."""
+    memory = load_document(home.state / "memory.json", Remembered)
+    if memory is None or not (memory.patched.files or memory.patched.failed):
+        return []
+    patched = memory.patched
+    came = "1 file came as a patch" if patched.files == 1 else f"{patched.files} files came as patches"
+    failed = f"; {patched.failed} failed, and the whole was fetched" if patched.failed else ""
+    return [Finding("Patches", GOOD, f"{came} and saved {patched.saved_bytes / 1e6:.1f} MB{failed}")]
 
 
 def _journal(home: Home) -> Finding:

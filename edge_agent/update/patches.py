@@ -71,7 +71,7 @@ def describe_savings(savings: Savings) -> str:
 
 
 def _bytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"  # noqa: PLR2004  (one digit tells enough)
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"  # noqa: PLR2004
 
 
 class Choice(NamedTuple):
