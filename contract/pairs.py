@@ -5,6 +5,7 @@ single pairs would promise more than they know.
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,7 @@ DISAGREEMENTS_LISTED = 20
 BLOCKS_PER_SHADOW = 20
 """A block is this part of the policy's `shadow_s`."""
 _SHOWN = 3
+Amount = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Disagreement(msgspec.Struct, frozen=True):
@@ -25,14 +27,14 @@ class Disagreement(msgspec.Struct, frozen=True):
 
     current: str
     candidate: str
-    count: int
+    count: Amount
 
 
 class PairedBlock(msgspec.Struct, frozen=True):
     """What happened in one block of time."""
 
-    pairs: int
-    disagreements: int
+    pairs: Amount
+    disagreements: Amount
 
 
 class PairedResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,11 +47,11 @@ class PairedResult(msgspec.Struct, frozen=True, omit_defaults=True):
     was paired, empty where the candidate ran in the shadow.
     """
 
-    pairs: int = 0
-    disagreements: int = 0
+    pairs: Amount = 0
+    disagreements: Amount = 0
     disagreed: tuple[Disagreement, ...] = ()
-    errors: int = 0
-    dropped: int = 0
+    errors: Amount = 0
+    dropped: Amount = 0
     current_latency_us: Histogram | None = None
     candidate_latency_us: Histogram | None = None
     score_difference: Histogram | None = None
