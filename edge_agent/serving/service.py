@@ -12,11 +12,13 @@
 | POST /v2/models/M[/versions/V]/infer | tensors in JSON or binary; or a raw body |
 | POST /predict | a raw body: image, sound, array, row, rows |
 | GET /metrics | for Prometheus |
+| GET / | the status page for people, or as JSON |
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from contract.manifest import Manifest
@@ -33,8 +35,10 @@ from edge_agent.serving.inference_requests import InferReader
 from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata, model_statistics, repository_index
 from edge_agent.serving.metrics import CONTENT_TYPE, Metrics
 from edge_agent.serving.model_repository import ModelRepository, find_call
+from edge_agent.serving.page_html import ServedModel
 from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind
 from edge_agent.serving.request_times import RequestTimes
+from edge_agent.serving.status_page import answer_page, look
 from edge_agent.serving.traffic import Traffic
 from edge_agent.serving.unserved import find_refusal
 from edge_agent.worker.inference import DeadlineError, Inference, QueueFullError
@@ -72,6 +76,7 @@ class Service:
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
         self.repository: ModelRepository | None = None  # None: nothing is loaded or unloaded over HTTP
         self.unloaded = False
+        self.status_file: Path | None = None  # what the supervisor says of itself, for the page at /
 
     def _build_routes(self) -> dict[str, dict[str, Answerer]]:
         ok = _always(Response(200, b""))
@@ -85,6 +90,7 @@ class Service:
             "/v2/models/stats": {"GET": self._statistics},
             "/v2/repository/index": {"POST": self._index},
             "/predict": {"POST": self._predict},
+            "/": {"GET": self._page},
             "/metrics": {"GET": lambda _head, _body: Response(200, self._metrics.render(), CONTENT_TYPE)},
         }
         for root in self._roots():
@@ -143,6 +149,11 @@ class Service:
 
     def _statistics(self, _head: Head, _body: Body) -> Response:
         return json_response(model_statistics(self._manifest, self.times))
+
+    def _page(self, head: Head, _body: Body) -> Response:
+        windows = self._inference.recorder.recent(time.monotonic())
+        served = ServedModel(self._manifest.name, self._manifest.version, self._variant, windows, self.unloaded)
+        return answer_page(head, look(self.status_file, served))
 
     def _index(self, head: Head, body: Body) -> Response:
         return json_response(repository_index(self._manifest, bytes(self._plain(head, body)), unloaded=self.unloaded))

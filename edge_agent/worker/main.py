@@ -22,6 +22,7 @@ from contract.states import FailureReason
 from edge_agent.engine.accelerators import split_name
 from edge_agent.engine.errors import EngineError, InferenceError, ModelRefusedError, RuntimeAbsentError, StepRefusedError
 from edge_agent.engine.golden import check_golden
+from edge_agent.home import Home
 from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
 from edge_agent.serving.model_repository import ModelRepository
 from edge_agent.serving.service import Service
@@ -85,6 +86,7 @@ class Worker:
     async def serve(self, lines: asyncio.StreamReader, begun_s: float) -> None:
         """Serve until told to end, or until the supervisor is gone."""
         request, manifest = self._request, self._opened.package.manifest
+        self._service.status_file = Home(Path(request.data_folder)).status
         if request.load_unload:
             self._service.repository = ModelRepository(self.send, lambda: self._start(self._unload(), "unload"))
         if request.unloaded:

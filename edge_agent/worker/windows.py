@@ -2,6 +2,7 @@
 
 import bisect
 import math
+from collections import deque
 from typing import NamedTuple
 
 from contract.codec import utc_now
@@ -10,6 +11,9 @@ from contract.reference import Reference, measure_drift
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram, merge
 from edge_agent.engine.engine import Prediction
 from edge_agent.worker.messages import WindowStats
+
+RECENT_WINDOWS = 6
+"""How many windows are kept for the status page."""
 
 
 class Totals(NamedTuple):
@@ -30,6 +34,7 @@ class WindowRecorder:
         self._labels = labels
         self._reference = reference
         self._index = -1
+        self._closed: deque[WindowStats] = deque(maxlen=RECENT_WINDOWS)
         self._before = Totals(Histogram.empty(LATENCY_BOUNDS_US), [0] * len(labels), 0, 0, 0)
         self._begin(now_s)
 
@@ -69,13 +74,17 @@ class WindowRecorder:
 
     def close(self, now_s: float) -> WindowStats | None:
         """End the window and begin the next; None if nothing happened in it."""
-        count = self._latency.count
-        stats = None
-        if count or self._errors or self._dropped or self._missed:
-            stats = self._stats(count, now_s)
+        stats = self._stats_if_any(now_s)
+        if stats is not None:
+            self._closed.append(stats)
         self._before = self.totals()
         self._begin(now_s)
         return stats
+
+    def recent(self, now_s: float) -> list[WindowStats]:
+        """The window under way and the last ones before it, the newest first, without those in which nothing happened."""
+        now = self._stats_if_any(now_s)
+        return [*([now] if now is not None else []), *reversed(self._closed)]
 
     def totals(self) -> Totals:
         """All windows so far, with the one under way."""
@@ -87,6 +96,11 @@ class WindowRecorder:
             before.dropped + self._dropped,
             before.deadline_misses + self._missed,
         )
+
+    def _stats_if_any(self, now_s: float) -> WindowStats | None:
+        count = self._latency.count
+        happened = count or self._errors or self._dropped or self._missed
+        return self._stats(count, now_s) if happened else None
 
     def _stats(self, count: int, now_s: float) -> WindowStats:
         classes = {label: number for label, number in zip(self._labels, self._classes, strict=True) if number}
