@@ -16,7 +16,7 @@ from contract.commands import UploadSamples
 from contract.errors import SizeError
 from contract.files import read_bounded, sha256_of
 from contract.samples import SAMPLE_CONTENT_TYPE, SAMPLE_MAX_BYTES, UploadState, join_sample
-from edge_agent.capture.store import Kept, discard, list_samples
+from edge_agent.capture.store import Kept, count_samples, discard, find_kept, list_samples
 from edge_agent.commands_received import Outcome
 from edge_agent.http_client import HttpError, ServerHttp
 
@@ -76,10 +76,13 @@ def send_samples(upload: Upload) -> Outcome:
 
 def _kept_samples(upload: Upload) -> Iterator[Kept]:
     """The samples of the slots that are asked for, each slot's oldest first."""
-    slot = upload.options.slot
-    folders = [upload.captured / slot] if slot else sorted(path for path in upload.captured.glob("*") if path.is_dir())
-    for folder in folders:
+    for folder in _folders(upload):
         yield from list_samples(folder)
+
+
+def _folders(upload: Upload) -> list[Path]:
+    slot = upload.options.slot
+    return [upload.captured / slot] if slot else sorted(path for path in upload.captured.glob("*") if path.is_dir())
 
 
 def _send(upload: Upload, kept: Kept, tally: _Tally) -> UploadState | None:
@@ -115,7 +118,7 @@ def _send(upload: Upload, kept: Kept, tally: _Tally) -> UploadState | None:
 
 def _discard_sent(kept: Kept) -> None:
     """Delete what the server has; a newer sample that took the number meanwhile stays."""
-    if any(now.number == kept.number and now.line == kept.line for now in list_samples(kept.path.parent)):
+    if find_kept(kept.path.parent, kept.number) == kept:
         discard(kept.path.parent, kept.number)
 
 
@@ -150,7 +153,7 @@ def _patiently(upload: Upload, ask: Callable[[], T]) -> T:
 
 
 def _outcome(upload: Upload, sent: UploadState | None, tally: _Tally, *, ok: bool) -> Outcome:
-    left = sum(1 for _ in _kept_samples(upload))
+    left = sum(map(count_samples, _folders(upload)))
     samples, size = (sent.samples, sent.size_bytes) if sent is not None else (0, 0)
     words = [f"{_counted(samples)} ({size / 1e6:.1f} MB) came to the server"]
     if left:

@@ -116,6 +116,16 @@ def list_samples(folder: Path) -> list[Kept]:
     return [kept for number in lines if (kept := _read(folder, number)) is not None]
 
 
+def find_kept(folder: Path, number: int) -> Kept | None:
+    """The whole sample of this number; None where there is none."""
+    return _read(folder, number)
+
+
+def count_samples(folder: Path) -> int:
+    """How many lines lie there, damaged ones included: cheap."""
+    return sum(suffix == _LINE_SUFFIX for _, suffix in _numbered(folder))
+
+
 def discard(folder: Path, number: int) -> None:
     """Delete one sample, e.g. after it was uploaded or because its owner wants it gone."""
     _delete(folder, number)

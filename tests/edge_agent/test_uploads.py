@@ -155,3 +155,10 @@ def test_it_ends_when_it_is_told_to(server: UploadServer, tmp_path: Path) -> Non
     keep(tmp_path, b"one")
     assert not send(server, tmp_path, stop=True).ok
     assert left(tmp_path) == [b"one"]
+
+
+def test_begun_again_after_everything_came_it_says_the_same_and_sends_nothing(server: UploadServer, tmp_path: Path) -> None:
+    keep(tmp_path, b"one", b"two")
+    first = send(server, tmp_path)
+    assert send(server, tmp_path) == first
+    assert server.puts == 2
