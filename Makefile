@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest kill-matrix kill-soak check check-agent-pythons check-arm64 check-tflite-runtime studio bundles deb bench-agent clean
+.PHONY: help setup demo test test-oldest kill-matrix kill-soak fuzz check check-agent-pythons check-arm64 check-tflite-runtime studio bundles deb bench-agent clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -27,6 +27,9 @@ kill-matrix: setup  ## every update state × {error, SIGKILL, hang, disk full, p
 
 kill-soak: setup  ## the kill matrix with 1,000 SIGKILLs of a real agent
 	@$(BIN)/python -m scripts.kill_matrix --kills 1000
+
+fuzz: setup  ## bad bytes at every door of the agent, a minute each (FUZZ="--seconds 5 --seed 3" for others)
+	@$(BIN)/python -m scripts.fuzz $(FUZZ)
 
 check: setup  ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,6 +26,8 @@ from edge_agent.update.wishes import VerifiedDesired, WishRefusedError, keep_des
 ACK_WAIT_S = 3.0
 """After a hello the server says what it has; if it says nothing for so long, everything is sent again."""
 RESEND_S = 30.0
+REFUSALS_MOST, REFUSALS_WITHIN_S = 20, 600.0
+"""Every event is a write to the flash: who sends nonsense without end is told of so often, and the rest stands in the log."""
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class FleetDesk:
         self._last_send = 0.0
         self._report_due = False
         self._wake = asyncio.Event()
+        self._refusals_told: deque[float] = deque()
         self.refusal = ""  # why the last desired document was refused
 
     @property
@@ -140,8 +144,12 @@ class FleetDesk:
 
     def _refuse(self, reason: str) -> None:
         log.warning("%s", reason)
-        if reason != self.refusal:
-            self.refusal = reason
+        is_news, self.refusal = reason != self.refusal, reason
+        now_s = time.monotonic()
+        while self._refusals_told and self._refusals_told[0] < now_s - REFUSALS_WITHIN_S:
+            self._refusals_told.popleft()
+        if is_news and len(self._refusals_told) < REFUSALS_MOST:
+            self._refusals_told.append(now_s)
             self.tell("agent", reason)
 
     def _pass_on(self, verified: VerifiedDesired) -> None:

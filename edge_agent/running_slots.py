@@ -25,6 +25,8 @@ from edge_agent.worker.child_identity import ChildIdentity
 from edge_agent.worker.messages import Access
 from edge_agent.worker_keeper import Manner, WorkerKeeper
 
+SLOTS_MAX = 32
+"""Each has sockets and a worker of its own; no device has room for more."""
 STARTING_PATIENCE_US = 90_000_000
 """How long `systemd` shall wait for one slot's first worker: more than the keeper does."""
 
@@ -59,6 +61,8 @@ class RunningSlots:
         self.write_endpoint()
 
     def _open(self, name: str) -> SlotRunner:
+        if len(self.runners) >= SLOTS_MAX:
+            raise ListenError(f"this device has {SLOTS_MAX} slots already, which is the most")
         settings = self._tools.settings
         port = settings.http_port if name == DEFAULT_SLOT else 0
         unix_path = self._home.run / ("agent.sock" if name == DEFAULT_SLOT else f"{name}.sock")

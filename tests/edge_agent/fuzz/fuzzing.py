@@ -115,7 +115,7 @@ def _footprint() -> _Footprint:
 
 
 def _check_growth(door: Door, before: _Footprint) -> int:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 2.0
     while (after := _footprint()).descriptors > before.descriptors and time.monotonic() < deadline:
         time.sleep(0.02)  # the other end of a connection closes a little later
     grown = after.bytes - before.bytes

@@ -281,8 +281,8 @@ def tuf_metadata(folder: Path) -> Iterator[Opened]:
     (folder / "root.json").write_bytes(tuf.root_bytes)
     (folder / "password").write_text(PASSWORD)
     wanted = (manifest_target("digits", 1),)
-    places = [str(folder / name) for name in ("root.json", "cache", "objects")]
-    asked = TufRequest(server.url, "d1", str(folder / "password"), "", *places, wanted)
+    root, password = str(folder / "root.json"), str(folder / "password")
+    asked = TufRequest(server.url, "d1", password, "", root, str(cache), str(objects), wanted)
     names = [*files, cache / "timestamp.json", cache / "snapshot.json"]
 
     def start_anew() -> None:
