@@ -16,13 +16,13 @@ from tests.edge_agent.sinks.test_sinks import RECORD
 APPLICATION = Application(1, "door", 1, "digits", Source("folder"), ())
 
 
-def wish(begins_s: float = -1, ends_s: float = 600, share: float = 1.0) -> CaptureWish:
+def wish(begins_s: float = -1, ends_s: float = 100_000, share: float = 1.0) -> CaptureWish:
     now = datetime.datetime.now(tz=datetime.timezone.utc)
     begun, until = (format_time(now + datetime.timedelta(seconds=seconds)) for seconds in (begins_s, ends_s))
     return CaptureWish(begun, until, share)
 
 
-@pytest.mark.parametrize(("made", "share"), [(wish(), 1.0), (wish(share=0.25), 0.25), (wish(-100, -1), 0.0), (wish(50, 100), 0.0)])
+@pytest.mark.parametrize(("made", "share"), [(wish(), 1.0), (wish(share=0.25), 0.25), (wish(-100, -1), 0.0), (wish(50_000, 100_000), 0.0)])
 def test_a_wish_holds_from_its_beginning_to_its_end(tmp_path: Path, made: CaptureWish, share: float) -> None:
     save_wish(tmp_path, "main", made)
     assert WishWatch(tmp_path, "main").share(0.0) == share
