@@ -60,7 +60,7 @@ class Doorbell:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[list[memoryview], int]] = deque()
-        self._closed = False
+        self._closed = self._blocked = False
         self._loop.add_reader(end.fileno(), self._look)
 
     def ring(self, message: bytes, payload: tuple[memoryview, ...] = (), descriptor: int = -1) -> bool:
@@ -117,10 +117,14 @@ class Doorbell:
                 else:
                     self._waiting.popleft()
         except BlockingIOError:
+            self._blocked = True
             self._loop.add_writer(self._end.fileno(), self._write)
+            return
         except OSError:
             self.close()
-        else:
+            return
+        if self._blocked:
+            self._blocked = False
             self._loop.remove_writer(self._end.fileno())
 
 
