@@ -3,6 +3,7 @@
 A case is a value: the same case does the same again. `run_case` returns what did not hold.
 """
 
+import datetime
 import errno
 import itertools
 import random
@@ -11,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+import msgspec
 
 from contract.states import VERSION_FAULTS, FailureReason, UpdateState
 from edge_agent.home import Home, make_home
@@ -24,6 +27,7 @@ from tests.simulators.virtual_time import NothingWillHappenError
 S = UpdateState
 STARTING, AT_REST = "starting", "at rest"
 ROWS = (STARTING, *(state.value for state in TABLE if TABLE[state]), AT_REST)
+EVENING = datetime.datetime(2026, 6, 10, 21, 55, tzinfo=datetime.timezone.utc)
 FRESH = 9  # a good version that nothing ever happened to
 
 
@@ -48,6 +52,7 @@ class Scenario(NamedTuple):
     force: bool = False
     then: int = 0  # another wish, that comes in probation, or in the shadow where the first asks for one
     shadow: bool = False
+    windows: bool = False  # of which none is open when the wish comes
 
     @property
     def ends_well(self) -> bool:
@@ -70,6 +75,7 @@ SCENARIOS = {
         Scenario("a version that disagrees in the shadow", (1,), 2, {2: "other"}, shadow=True),
         Scenario("another wish while in the shadow", (1,), 2, then=3, shadow=True),
         Scenario("a first version with nothing to be in the shadow of", (), 1, shadow=True),
+        Scenario("a version that waits for its windows", (1,), 2, windows=True),
         Scenario("a quarantined version, forced", (1, 2), 2, {2: "failing"}, force=True),
     )
 }
@@ -136,6 +142,10 @@ class Trial:
         self.wishes = [
             self.world.wish(asked.wish, self.revision, application=asked.application, force=asked.force, shadow=asked.shadow),
         ]
+        if asked.windows:
+            self.world.begins = EVENING
+            policy = msgspec.structs.replace(self.wishes[0].policy, download_windows=("22:00-22:10",), activation_windows=("22:12-22:30",))
+            self.wishes = [msgspec.structs.replace(self.wishes[0], policy=policy)]
         self.device: Device
         self.operations: list[tuple[int, str]] = []
         self.struck = ""
