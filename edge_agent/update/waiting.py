@@ -45,7 +45,7 @@ class Leave:
             StepFailedError: it may not be begun any more, or the clock stayed wrong.
         """
         wish = self._wish(update)
-        if wish.not_after or not wish.package or self._windows_to_activate(wish):
+        if needs_clock(wish) or self._windows_to_activate(wish):
             await self._wait(update, self._find_wrong_clock(asyncio.get_running_loop().time() + CLOCK_PATIENCE_S))
         await self.to_download(update)
         check_may_begin(self._wish(update), self._tools.machinery.now())
@@ -159,6 +159,11 @@ class Leave:
             return f"waits for a right clock, {now:%Y-%m-%d} can not be"
 
         return find
+
+
+def needs_clock(wish: Wish) -> bool:
+    """Whether expiry dates count for a wish; those of a lone package do not, it has none."""
+    return bool(wish.not_after) or not wish.package or wish.is_from_bundle
 
 
 def check_may_begin(wish: Wish, now: datetime.datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import pytest
 
+from contract.bundle import BUNDLE_SUFFIX
 from contract.messages import UpdatePolicy, UpdateReport
 from contract.states import FailureReason, UpdateState
 from edge_agent.heat import Heat
@@ -16,6 +17,7 @@ from edge_agent.home import make_home
 from edge_agent.sensors import Zone
 from edge_agent.slot_runner import report_of
 from edge_agent.update.records import Update, Wish
+from edge_agent.update.waiting import needs_clock
 from tests.simulators.disk import SimulatedDisk
 from tests.simulators.updates import FOREVER_S, POLICY, Device, World, last_update, make_version
 
@@ -206,6 +208,19 @@ def test_a_clock_that_stays_wrong_fails_the_update(world: World, device: Watched
     assert device.live([world.wish(2, 2)])
     assert ended(device).reason is FailureReason.DEVICE_NOT_READY
     assert "its clock says 1970" in ended(device).detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"package": "a.eyelet"}, False),
+        ({"package": "a" + BUNDLE_SUFFIX}, True),
+        ({"package": "a.eyelet", "not_after": "x"}, True),
+    ],
+)
+def test_only_what_has_expiry_dates_needs_a_right_clock(changes: dict[str, str], expected: bool, world: World) -> None:
+    assert needs_clock(msgspec.structs.replace(world.wish(1, 1), **changes)) is expected
 
 
 def test_a_policy_of_the_contract_refuses_a_window_that_is_none() -> None:
