@@ -3,6 +3,9 @@
 import os
 import socket
 
+PATIENCE_S = 1.0
+"""A listener whose queue is full is waited for so long; it must not hold up the event loop, and for `WATCHDOG=1` not at all."""
+
 
 def notify(text: str) -> bool:
     """Send `READY=1`, `WATCHDOG=1`, `STOPPING=1` or `STATUS=…`; False where no one listens."""
@@ -10,6 +13,7 @@ def notify(text: str) -> bool:
     if not address or not hasattr(socket, "AF_UNIX"):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(0.0 if text == "WATCHDOG=1" else PATIENCE_S)
         try:
             sender.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError:

@@ -24,6 +24,17 @@ def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not notify("READY=1")
 
 
+def test_a_listener_that_does_not_listen_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        said = 0
+        while notify("WATCHDOG=1"):
+            said += 1
+            assert said < 100_000, "the queue of a socket has an end"
+        assert not notify("WATCHDOG=1")
+
+
 @pytest.mark.parametrize(("text", "interval"), [("30000000", 15.0), ("", None), ("0", None), ("soon", None)])
 def test_the_watchdog_is_fed_twice_as_often_as_needed(text: str, interval: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", text)

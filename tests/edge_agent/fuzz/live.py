@@ -87,7 +87,8 @@ def running_site(folder: Path) -> Iterator[Site]:
         enrol(make_home(folder / "home"), fleet.make_claim(DEVICE), hardware_class="test", agent_version="0.1.0")
         with AgentProcess(folder / "home") as agent:
             site = Site(fleet, agent, folder, generate_key())
-            assert site.update(site.publish()).state is UpdateState.DONE, agent.read_log()
+            first = fleet.wait_for_final(fleet.wish(DEVICE, "digits", site.publish()), PATIENCE_S)
+            assert first.state is UpdateState.DONE, agent.read_log()
             yield site
 
 
@@ -155,7 +156,7 @@ def agent_broker(folder: Path) -> Iterator[Opened]:
         def check() -> None:
             watched.wait_until_heard()
             site.fleet.desired[DEVICE] = (max(seen_revision(site), site.fleet.desired[DEVICE][0]), b"")
-            final = site.update(site.publish(), force=True)
+            final = site.fleet.wait_for_final(site.fleet.wish(DEVICE, "digits", site.publish(), force=True), PATIENCE_S)
             assert final.state is UpdateState.DONE, site.agent.read_log()
             watched.check()
 

@@ -159,11 +159,15 @@ class _Answering(socketserver.BaseRequestHandler):
                 pass
 
 
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
 @contextlib.contextmanager
-def answering() -> Iterator[socketserver.ThreadingTCPServer]:
+def answering(port: int = 0) -> Iterator[socketserver.ThreadingTCPServer]:
     """A server that says `answer` to whatever it hears first, then hangs up."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Answering) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", port), _Answering) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
