@@ -1,5 +1,6 @@
 """Updates of a real agent process by a simulated fleet: over a real broker, TUF and HTTP."""
 
+import datetime
 import io
 import threading
 from collections.abc import Iterator
@@ -318,3 +319,20 @@ def test_presence_is_online_then_offline_by_will_or_farewell(site: Site, tmp_pat
         assert fleet.presence[device].session > first.session
         assert agent.stop() == 0
         wait_until(lambda: fleet.presence[device].presence is Presence.OFFLINE)
+
+
+def test_an_update_waits_for_its_window_in_words_and_a_newer_wish_need_not(site: Site) -> None:
+    before, waiting, newer = site.answers(), site.publish(), site.publish()
+    opens = datetime.datetime.now(tz=datetime.timezone.utc) + datetime.timedelta(hours=12)
+    policy = msgspec.structs.replace(QUICK, activation_windows=(f"{opens:%H:%M}-{opens + datetime.timedelta(hours=1):%H:%M}",))
+    revision = site.fleet.wish(DEVICE, "digits", waiting, policy=policy)
+
+    def words() -> str:
+        update = site.fleet.reported[DEVICE].slots["main"].update
+        return f"{update.revision} {update.state.value} {update.detail}" if update is not None else ""
+
+    said = f"{revision} self_testing waits for its maintenance window, opens {opens:%Y-%m-%d %H:%M} UTC"
+    wait_until(lambda: words() == said)
+    assert site.answers() == before
+    assert site.update(newer).state is S.DONE
+    assert site.fleet.updates(revision)[-1].reason is FailureReason.SUPERSEDED
