@@ -12,6 +12,7 @@ import pytest
 from contract.bundle import BUNDLE_SUFFIX
 from contract.messages import UpdatePolicy, UpdateReport
 from contract.states import FailureReason, UpdateState
+from edge_agent.diagnosis import examine
 from edge_agent.heat import Heat
 from edge_agent.home import make_home
 from edge_agent.sensors import Zone
@@ -157,6 +158,7 @@ def test_a_restart_while_it_waits_counts_no_attempt(world: World, device: Watche
         device.on_report = lambda report, device=device: device.gone.set() if report.detail == MIDNIGHT_WORDS else None
         device.live(asked)
         assert ended(device).waits_for == MIDNIGHT_WORDS
+        assert MIDNIGHT_WORDS in next(finding.text for finding in examine(device.home) if finding.subject == "Updates")
         device, asked = again(world, tmp_path), []
     world.begins = EVENING + datetime.timedelta(hours=7)
     assert device.live([])
