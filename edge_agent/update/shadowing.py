@@ -61,6 +61,25 @@ def judge(policy: UpdatePolicy, paired: PairedResult, elapsed_s: float, shadow_s
     return ShadowVerdict(GateVerdict.PASS, words)
 
 
+class ShadowTime:
+    """Time in the shadow: from the moment at which the first candidate is ready; until then from the work's beginning."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun_s = self._loop.time()
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """A candidate is ready."""
+        if not self._has_begun:
+            self._has_begun, self._begun_s = True, self._loop.time()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds."""
+        return self._loop.time() - self._begun_s
+
+
 class Shadowing:
     """The work of one slot."""
 
@@ -72,17 +91,16 @@ class Shadowing:
         """Until the verdict; raises StepFailedError with the pairs."""
         if reason := self._reason_to_skip(update):
             return _skipped(update, reason)
-        loop = asyncio.get_running_loop()
         shadow_s = update.wish.policy.shadow_s
-        book, begun_s = PairBook(shadow_s), loop.time()
+        book, time = PairBook(shadow_s), ShadowTime()
         while True:
             try:
-                verdict = await self._run_beside_present_worker(update, book, begun_s)
+                verdict = await self._run_beside_present_worker(update, book, time)
             except NoShadowError as error:
                 if self._slot.keeper.is_answering:
                     return _skipped(update, str(error))
                 verdict = None  # it is being replaced: the candidate is started again beside the next
-            verdict = verdict or self._judge(update, book, loop.time() - begun_s)
+            verdict = verdict or self._judge(update, book, time.elapsed_s)
             if verdict.verdict is GateVerdict.PASS:
                 return Succeeded(update.state, paired=_seen(book.result(), shadow_s))
             if verdict.verdict is GateVerdict.FAIL and verdict.reason is not None:
@@ -95,29 +113,29 @@ class Shadowing:
         policy = self._slot.policy_of(update).wish.policy
         return judge(policy, book.result(), elapsed_s, min(policy.shadow_s, update.wish.policy.shadow_s))
 
-    async def _run_beside_present_worker(self, update: Update, book: PairBook, begun_s: float) -> ShadowVerdict | None:
+    async def _run_beside_present_worker(self, update: Update, book: PairBook, time: ShadowTime) -> ShadowVerdict | None:
         """One life of the candidate; None where the worker that serves was replaced meanwhile."""
         worker = self._slot.keeper.worker
         if worker is None:
             return None
         try:
             async with self._tools.machinery.shadow_beside(worker, self._order(update)) as run:
-                return await self._watch(update, run, book, begun_s)
+                time.begin()
+                return await self._watch(update, run, book, time)
         except ShadowError as error:
             raise StepFailedError(error.reason, error.detail, book.result()) from error
         finally:
             book.end_life()
 
-    async def _watch(self, update: Update, run: ShadowRun, book: PairBook, begun_s: float) -> ShadowVerdict | None:
-        loop, step_s = asyncio.get_running_loop(), _step_s(update.wish.policy.shadow_s)
+    async def _watch(self, update: Update, run: ShadowRun, book: PairBook, time: ShadowTime) -> ShadowVerdict | None:
+        step_s = _step_s(update.wish.policy.shadow_s)
         while run.is_beside(self._slot.keeper.worker):
             await asyncio.sleep(step_s)
-            elapsed_s = loop.time() - begun_s
             if run.counts is not None:
-                book.take(run.counts, elapsed_s)
+                book.take(run.counts, time.elapsed_s)
             if run.trouble is not None:
                 raise run.trouble
-            verdict = self._judge(update, book, elapsed_s)
+            verdict = self._judge(update, book, time.elapsed_s)
             if verdict.verdict is not GateVerdict.WAIT:
                 return verdict
         return None

@@ -155,6 +155,11 @@ class WorkerProcess:
         """Ask for the window so far; it comes through `on_message`."""
         self._send(Flush())
 
+    @property
+    def can_pair(self) -> bool:
+        """Whether a socket can be handed to it."""
+        return self._door is not None
+
     def begin_pairing(self, descriptor: int, share: float) -> None:
         """Let it hand a share of its samples and answers to the other end of this socket, of which it gets a copy.
 

@@ -19,7 +19,8 @@ from edge_agent.worker.process import WorkerError, WorkerProcess
 READY_TIMEOUT_S = 60.0
 ASK_EVERY_S = 2.0
 LEAST_PATIENCE_S = 1.0
-STOP_S = 1.0
+STOP_S = 3.0
+"""For field samples that are still being written."""
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,8 @@ async def shadow_beside(served: WorkerProcess, order: ShadowOrder) -> AsyncItera
         NoShadowError: nothing can be handed to the worker that serves.
         OSError: no process could be started.
     """
+    if not served.can_pair:
+        raise NoShadowError("this system can not hand a socket to a process that runs")
     run = ShadowRun(served)
     ours, theirs = socket.socketpair()
     with ours:

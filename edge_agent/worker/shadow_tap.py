@@ -9,6 +9,7 @@ import logging
 import random
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from contract.codec import utc_now
@@ -50,13 +51,13 @@ class Pace:
 class ShadowTap(asyncio.Protocol):
     """See the module; made by `open_tap`."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.dropped = 0
         self.is_open = True
         self._share = share
         self._transport: asyncio.Transport | None = None
-        now_s = time.monotonic()
-        self._pace, self._large_pace = Pace(PAIRS_PER_S, now_s), Pace(LARGE_PER_S, now_s)
+        self._clock = clock
+        self._pace, self._large_pace = Pace(PAIRS_PER_S, clock()), Pace(LARGE_PER_S, clock())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ready."""
@@ -80,7 +81,7 @@ class ShadowTap(asyncio.Protocol):
         self.dropped += not taken
 
     def _take(self, sample: Sample, prediction: Prediction, source: str) -> bool:
-        transport, size, now_s = self._transport, size_of(sample), time.monotonic()
+        transport, size, now_s = self._transport, size_of(sample), self._clock()
         if transport is None or not self.is_open:
             return False
         if size + transport.get_write_buffer_size() > WAITING_MAX_BYTES:
@@ -97,9 +98,9 @@ class ShadowTap(asyncio.Protocol):
             self._transport.abort()
 
 
-async def open_tap(descriptor: int, share: float) -> ShadowTap:
+async def open_tap(descriptor: int, share: float, clock: Callable[[], float] = time.monotonic) -> ShadowTap:
     """A tap into a connected socket, which from now on belongs to it; raises OSError."""
-    tap, connection = ShadowTap(share), socket.socket(fileno=descriptor)
+    tap, connection = ShadowTap(share, clock), socket.socket(fileno=descriptor)
     try:
         await asyncio.get_running_loop().create_connection(lambda: tap, sock=connection)
     except BaseException:

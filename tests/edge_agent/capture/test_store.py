@@ -100,3 +100,43 @@ def test_a_sample_can_be_discarded_and_a_full_disk_is_told(tmp_path: Path) -> No
     (tmp_path / "main").rmdir()
     with pytest.raises(OSError, match="main"):
         store.add(b"x", "png", LINE)
+
+
+def test_two_processes_that_keep_samples_side_by_side_hold_the_cap_together(tmp_path: Path) -> None:
+    cap = 12 * 1000 + RESERVE
+    serving, candidate = FieldSampleStore(tmp_path, cap), FieldSampleStore(tmp_path, cap)
+    for _ in range(20):
+        serving.add(bytes(700), "npz", LINE)
+        candidate.add(bytes(700), "npz", LINE)
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= cap
+    kept = numbers(tmp_path)
+    assert kept == list(range(kept[0], 41)), "no number twice, the oldest first"
+
+
+def test_what_was_discarded_by_another_process_makes_room(tmp_path: Path) -> None:
+    store = FieldSampleStore(tmp_path, 1 << 20)
+    for _ in range(3):
+        store.add(bytes(700), "npz", LINE)
+    discard(tmp_path, 2)
+    store.add(bytes(700), "npz", LINE)
+    assert numbers(tmp_path) == [1, 3, 4]
+    assert store.size_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes")
+def test_a_link_or_a_pipe_in_the_place_of_a_line_is_no_sample(tmp_path: Path) -> None:
+    """A worker of another user writes here; what it may not read the supervisor must not read for it."""
+    (tmp_path / "secret").write_bytes(b"{}")
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    (folder / "1.json").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "2.json")
+    (folder / "3.json").mkdir()
+    assert list_samples(folder) == []
+    with pytest.raises(OSError, match="1.json"):
+        read_plain(folder / "1.json", 100)
+    with pytest.raises(OSError, match="no plain file"):
+        read_plain(folder / "2.json", 100)
+    with pytest.raises(SizeError):
+        read_plain(tmp_path / "secret", 1)
+    assert read_plain(tmp_path / "secret", 2) == b"{}"

@@ -144,6 +144,7 @@ class Site:
         self.update = Update(UpdateState.SHADOWING, wish(2, 5, policy=policy), variant="onnx-float32")
         self.begun: list[Any] = []
         self.pairs_per_s, self.fault, self.trouble_after_s = 10.0, None, 1e9
+        self.start_takes_s = 0.0
         self.at: Any = None  # what happens at each look
         store = SimpleNamespace(version_folder=lambda digest: tmp_path / digest)
         self.tools: Any = SimpleNamespace(
@@ -159,6 +160,7 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def shadow_beside(self, worker: object, order: Any) -> AsyncIterator[Any]:
+        await asyncio.sleep(self.start_takes_s)
         if self.fault is not None:
             raise self.fault
         self.begun.append(order)
@@ -283,7 +285,7 @@ def test_while_no_worker_answers_it_waits_for_one(tmp_path: Any) -> None:
         asyncio.get_running_loop().call_later(30.0, lambda: setattr(site.keeper, "now", worker))
         return await site.work()
 
-    assert 250 < run_virtually(story()).paired.pairs < 310
+    assert run_virtually(story()).paired.pairs >= 590
 
 
 def test_a_newer_policy_may_end_it_early_and_never_prolongs_it(tmp_path: Any) -> None:
@@ -298,3 +300,9 @@ def test_a_newer_policy_may_end_it_early_and_never_prolongs_it(tmp_path: Any) ->
 
     assert run_virtually(story(Site(tmp_path, installed(1), POLICY), 0.0)) == pytest.approx(11, abs=2)
     assert run_virtually(story(Site(tmp_path, installed(1), POLICY), 600.0)) == pytest.approx(60, abs=2)
+
+
+def test_the_time_in_the_shadow_begins_when_the_candidate_is_ready(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.start_takes_s = 50.0
+    assert run_virtually(site.work()).paired.pairs >= 590
