@@ -1,7 +1,8 @@
-"""How long inference is away when the worker is killed or hangs, and how many requests are lost.
+"""How long inference is away when the worker is killed or hangs, and how many requests and frames are lost.
 
-A client asks a real agent at a steady pace, one request at a time; the worker gets SIGKILL, or SIGSTOP
-(a hang: the process lives and does nothing). The gap is from the signal to the first answer after it.
+A client asks a real agent at a steady pace, one request at a time; then, in another agent, a local source
+gives numbered frames at that pace. The worker gets SIGKILL, or SIGSTOP (a hang: the process lives and does
+nothing). The gap is from the signal to the first answer after it.
 Run: `python benchmarks/agent_recovery.py [TIMES]`
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.endpoint_latency import Client, binary_request
+from benchmarks.numbered_frames import Answers, make_frames
 from benchmarks.report import at_most, print_claims, print_rows, say_machine
 from benchmarks.running_agent import RunningAgent, prepare_home, running_agent
 from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample
@@ -104,10 +106,31 @@ def measure(times: int) -> dict[str, list[Outcome]]:
     return found
 
 
+def measure_frames(times: int) -> dict[str, list[Outcome]]:
+    """Every fault `times` times, in turn, beside a local source."""
+    signals = {"SIGKILL (crash), frames": signal.SIGKILL, "SIGSTOP (hang), frames": signal.SIGSTOP}
+    with tempfile.TemporaryDirectory() as folder:
+        home = prepare_home(Path(folder) / "home", make_package(Path(folder) / "cnn", "cnn"), VARIANT, make_frames(Path(folder) / "home"))
+        faults: list[tuple[str, float]] = []
+        with running_agent(home) as agent:
+            agent.worker()
+            time.sleep(SETTLE_S)
+            for _ in range(times):
+                for name, number in signals.items():
+                    os.kill(agent.worker().pid, number)
+                    faults.append((name, time.time()))
+                    time.sleep(SETTLE_S)
+        answers = Answers(home.folder)
+    found: dict[str, list[Outcome]] = {name: [] for name in signals}
+    for name, moment_s in faults:
+        found[name].append(Outcome(*answers.around(moment_s)))
+    return found
+
+
 def main(times: int) -> None:
     """Print one table."""
-    say_machine(f"one request at a time, {FRAMES_PER_S} a second, each fault {times} times; the claim: below 0.5 s, 1 request lost")
-    found = measure(times)
+    say_machine(f"{FRAMES_PER_S} requests or frames a second, one at a time, each fault {times} times; the claim: below 0.5 s, 1 lost")
+    found = {**measure(times), **measure_frames(times)}
     rows = [
         (name, *(f"{np.quantile([one.gap_s for one in outcomes], share):.3f}" for share in (0, 0.5, 1)), str(max(o.lost for o in outcomes)))
         for name, outcomes in found.items()
@@ -117,7 +140,7 @@ def main(times: int) -> None:
     for name, outcomes in found.items():
         gaps_s = [one.gap_s for one in outcomes]
         claims.append(at_most(f"{name}: serving again", float(np.median(gaps_s)), 0.5, "s", f"longest: {max(gaps_s):.3g}"))
-        claims.append(at_most(f"{name}: requests lost", max(one.lost for one in outcomes), 1, "lost"))
+        claims.append(at_most(f"{name}: lost", max(one.lost for one in outcomes), 1, "lost"))
     print_claims(claims)
 
 

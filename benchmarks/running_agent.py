@@ -13,26 +13,39 @@ from typing import Any
 
 import psutil
 
+from contract.application import Application
+from contract.codec import encode
+from contract.files import sha256_of
 from contract.messages import VersionRef
 from contract.package import Package
 from edge_agent.home import Home, make_home
-from edge_agent.update.records import Installed
+from edge_agent.update.records import ApplicationRef, Installed
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
 
 PATIENCE_S = 30.0
+WORKER = "edge_agent.worker.main"
 
 
-def prepare_home(folder: Path, package: Package, variant: str) -> Home:
-    """An agent's folder in which `package` is installed and committed."""
+def prepare_home(folder: Path, package: Package, variant: str, application: Application | None = None) -> Home:
+    """An agent's folder in which `package` (and an application of it) is installed and committed."""
     home = make_home(folder)
     shutil.copytree(package.folder, home.versions / package.digest)
     store = SlotStore(home)
     (home.slots / "main").mkdir(exist_ok=True)
     manifest = package.manifest
-    installed = Installed(VersionRef(manifest.name, manifest.version, package.digest), variant)
+    installed = Installed(VersionRef(manifest.name, manifest.version, package.digest), variant, _keep(store, application))
     for pointer in (CURRENT, LAST_KNOWN_GOOD):
         store.point("main", pointer, installed)
     return home
+
+
+def _keep(store: SlotStore, application: Application | None) -> ApplicationRef | None:
+    if application is None:
+        return None
+    data = encode(application)
+    path = store.object_path(sha256_of(data))
+    path.write_bytes(data)
+    return ApplicationRef(application.name, application.version, path.name)
 
 
 class RunningAgent:
@@ -65,10 +78,11 @@ class RunningAgent:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             children = [child for child in psutil.Process(self.process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-            if len(children) == 1:
-                return children[0]
+            workers = [child for child in children if WORKER in child.cmdline()]
+            if len(workers) == 1:
+                return workers[0]
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the agent has {len(children)} workers")
+                raise RuntimeError(f"the agent has {len(workers)} workers")
             time.sleep(0.01)
 
     def close(self) -> None:
