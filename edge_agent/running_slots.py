@@ -16,13 +16,14 @@ from contract.messages import DEFAULT_SLOT, ReportedSlot, Window
 from edge_agent import systemd
 from edge_agent.home import Home
 from edge_agent.listening import ListenError, Listening
+from edge_agent.page_keeper import PageKeeper
 from edge_agent.slot_runner import SlotOwner, SlotRunner
 from edge_agent.tuning import forget_choice, load_choice
 from edge_agent.update.journal import Journal, JournalState
 from edge_agent.update.records import Installed, Wish
 from edge_agent.update.tools import Tools
 from edge_agent.worker.child_identity import ChildIdentity
-from edge_agent.worker.messages import Access
+from edge_agent.worker.messages import Access, WorkerRequest
 from edge_agent.worker_keeper import Manner, WorkerKeeper
 
 SLOTS_MAX = 32
@@ -76,6 +77,9 @@ class RunningSlots:
         runner.keeper.untune = lambda installed: forget_choice(self._home, installed.model.digest)
         self.runners[name] = runner
         self._begin(runner.run(), f"slot-{name}")
+        if name == DEFAULT_SLOT:
+            page = WorkerRequest("", "", "", name, sockets=listening.descriptors, data_folder=str(self._home.folder), access=self.access)
+            self._begin(PageKeeper(page, self.identity, lambda: _lacks_model(runner)).run(), "page")
         return runner
 
     def _tuned(self, installed: Installed) -> Manner | None:
@@ -165,6 +169,13 @@ class RunningSlots:
     def describe(self) -> str:
         """For `systemctl status`: what serves."""
         return "; ".join(_describe(name, runner.keeper) for name, runner in self.runners.items())
+
+
+def _lacks_model(runner: SlotRunner) -> bool | None:
+    """Whether no model is there to answer; None where one is waited for."""
+    if runner.keeper.is_answering:
+        return False
+    return True if runner.state.current is None and runner.is_settled else None
 
 
 def _as_run(window: Window, keeper: WorkerKeeper) -> Window:

@@ -5,17 +5,26 @@ import contextlib
 import functools
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from edge_agent.serving.access import AccessError, check_host, check_token, is_loopback, is_tcp, open_tls
-from edge_agent.serving.connection import Connection
-from edge_agent.serving.http_messages import Head
+from edge_agent.serving.connection import Body, Connection
+from edge_agent.serving.http_messages import Head, Response
 from edge_agent.serving.patience import Patience
-from edge_agent.serving.service import Service
-from edge_agent.serving.traffic import TrafficDoor
+from edge_agent.serving.traffic import Traffic, TrafficDoor
 from edge_agent.worker.messages import Access
 
 HANDSHAKE_S = 5.0
+
+
+class Answering(Protocol):
+    """What answers the requests."""
+
+    traffic: Traffic
+
+    def handle(self, head: Head, body: Body) -> Response | Awaitable[Response]:
+        """Answer one request; raises `HttpError`."""
 
 
 class ListenerError(Exception):
@@ -25,7 +34,7 @@ class ListenerError(Exception):
 class Listeners:
     """All servers of a worker and their open connections."""
 
-    def __init__(self, service: Service, access: Access, patience: Patience) -> None:
+    def __init__(self, service: Answering, access: Access, patience: Patience) -> None:
         self._service = service
         self._access = access
         self._patience = patience
@@ -109,7 +118,7 @@ class Listeners:
 
 
 async def open_listeners(
-    sockets: Sequence[socket.socket], service: Service, access: Access | None = None, patience: Patience | None = None
+    sockets: Sequence[socket.socket], service: Answering, access: Access | None = None, patience: Patience | None = None
 ) -> Listeners:
     """Accept on all `sockets`; raises `ListenerError`."""
     listeners = Listeners(service, access or Access(), patience or Patience())

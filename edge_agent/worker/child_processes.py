@@ -14,6 +14,7 @@ CHILD_MODULES: Mapping[str, str] = {
     "capture": "edge_agent.frames.capture",
     "self-test": "edge_agent.worker.self_test",
     "shadow": "edge_agent.worker.shadow",
+    "page": "edge_agent.serving.without_model",
 }
 """Children by name; each module has a `main()`. A frozen program runs them as `eyelet-agent child NAME`."""
 
