@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from contract.errors import SizeError
-from contract.files import read_bounded, sha256_of
+from contract.files import read_plain, sha256_of
 from contract.samples import LINE_MAX_BYTES, FieldSample
 
 CAPTURED_FOLDER = "captured"
@@ -133,7 +133,7 @@ def discard(folder: Path, number: int) -> None:
 
 def _read(folder: Path, number: int) -> Kept | None:
     try:
-        line = msgspec.json.decode(read_bounded(folder / f"{number}.{_LINE_SUFFIX}", LINE_MAX_BYTES), type=FieldSample)
+        line = msgspec.json.decode(read_plain(folder / f"{number}.{_LINE_SUFFIX}", LINE_MAX_BYTES), type=FieldSample)
     except (OSError, SizeError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = _NUMBERED.match(line.file)

@@ -1,10 +1,13 @@
 import hashlib
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from contract.errors import SizeError
+from contract.files import read_plain
 from contract.samples import LINE_MAX_BYTES, FieldSample
 from edge_agent.capture.store import FieldSampleStore, discard, list_samples
 
