@@ -7,6 +7,7 @@ from contract.acceptance import label_set_digest
 from contract.errors import ContractError
 from contract.package import Package, open_installed_version
 from edge_agent.commands_received import Outcome
+from edge_agent.heat import is_slowed_down
 from edge_agent.tuning import Row, measure, processors, thread_counts, words
 from edge_agent.update.tools import Tools
 from edge_agent.worker.self_testing import SelfTestRequest
@@ -53,7 +54,11 @@ async def measure_subject(tools: Tools, subject: Subject, most_threads: int) -> 
         timeout_s=TIMEOUT_S,
     )
     counts = [count for count in thread_counts(processors()) if count <= most_threads]
-    rows = await measure(request, counts, lambda _: None, tools.machinery.run_self_test)
+
+    def slowed_down() -> bool:
+        return is_slowed_down(tools.machinery.read_heat(), tools.settings.update_max_temperature_c)
+
+    rows = await measure(request, counts, lambda _: None, tools.machinery.run_self_test, slowed_down)
     text = "; ".join(f"{row.result.variant}, {_threads(row)}: {words(row.result)}" for row in rows)
     data = {"model": manifest.name, "version": manifest.version, "rows": [_numbers(row) for row in rows]}
     return Outcome(any(row.result.reason is None for row in rows), f"{manifest.name} {manifest.version}: {text}", data)
@@ -71,5 +76,6 @@ def _numbers(row: Row) -> dict[str, object]:
         "latency_p50_ms": result.latency_p50_ms,
         "latency_p95_ms": result.latency_p95_ms,
         "acceptance_score": result.acceptance_score,
+        "throttled": row.throttled,
         "reason": result.reason.value if result.reason is not None else "",
     }
