@@ -43,6 +43,17 @@ def ask(data, *arguments):
     return CliRunner().invoke(cli, [*arguments, "--data", str(data)])
 
 
+async def look_at_a_shadow_run(run):
+    await run("rollout", "create", "digits", "3", "--name", "in-shadow", "--policy", "shadow_s=60")
+    told = "disagreed on 3.1 % of 1,204 pairs: 7→1 37 times"
+    assert "in the shadow on 2 devices: disagreed on 3.1 % of 2,408 pairs: 7→1 74 times" in await run("rollout", "watch", "r3")
+    assert json.loads(await run("rollout", "show", "r3", "--json"))["assignments"][0]["detail"] == told
+    found = json.loads(await run("events", "--device", "pi-1", "--limit", "1000", "--json"))["events"]
+    left = [event for event in found if "shadowing → activating" in event["text"]]
+    assert left[0]["text"].endswith(told)
+    assert left[0]["data"]["update"]["paired"]["pairs"] == 1204
+
+
 def test_an_operators_day(tmp_path):
     data = tmp_path / "data"
 
@@ -58,7 +69,7 @@ def test_an_operators_day(tmp_path):
             assert "no version" in await run("models")
             assert "no rollout" in await run("rollout", "list")
             await asyncio.to_thread(server.studio.set_up, "digits")
-            for version in (1, 2):
+            for version in (1, 2, 3):
                 await asyncio.to_thread(server.studio.publish_version, "digits", version)
             for name in ("pi-1", "pi-2"):
                 credentials = await enrol(await asyncio.to_thread(server.studio.make_claim, name))
@@ -83,10 +94,11 @@ def test_an_operators_day(tmp_path):
             assert "self_testing → failed" in await run("events", "--device", "pi-1")
             actions = [entry["action"] for entry in json.loads(await run("audit", "--json"))]
             assert {"enroll", "publish", "claim", "rollout create", "rollout gate_failed", "alias"} <= set(actions)
+            await look_at_a_shadow_run(run)
             await run("rollout", "create", "digits", "1", "--approval", "--phase", "100:600")
-            assert "r3 is running" in await run("rollout", "approve", "r3")
-            assert "r3 is aborted" in await run("rollout", "abort", "r3", "--reason", "enough")
-            assert "aborted" in await run("rollout", "pause", "r3", code=1)
+            assert "r4 is running" in await run("rollout", "approve", "r4")
+            assert "r4 is aborted" in await run("rollout", "abort", "r4", "--reason", "enough")
+            assert "aborted" in await run("rollout", "pause", "r4", code=1)
             assert "revoked" in await run("revoke", "pi-2")
             await run("devices", "nobody", code=1)
             assert "another server uses" in await run("rotate-keys", code=1)

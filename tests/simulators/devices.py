@@ -36,6 +36,7 @@ from contract.messages import (
     UpdateReport,
     Window,
 )
+from contract.pairs import Disagreement, PairedResult, describe_pairs
 from contract.rest import EnrollAnswer, EnrollRequest
 from contract.signing import generate_key, public_key_from_dict, public_key_to_dict, verify_payload
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
@@ -43,6 +44,7 @@ from contract.states import FINAL_UPDATE_STATES, FailureReason, HealthState, Pre
 from contract.topics import RETAINED, Channel, build_topic, qos_of
 
 AGENT_VERSION = "0.1.0"
+PAIRED = PairedResult(1204, 37, (Disagreement("7", "1", 37),))
 _TO_PROBATION = (UpdateState.ACTIVATING, UpdateState.PROBATION)
 _TO_SELF_TEST = (UpdateState.QUEUED, UpdateState.PREFLIGHT, UpdateState.DOWNLOADING, UpdateState.VERIFYING, UpdateState.SELF_TESTING)
 
@@ -106,6 +108,7 @@ class SimulatedDevice:
     revision: int = 0
     desired: Desired | None = None
     slot: ReportedSlot = field(default_factory=ReportedSlot)
+    paired: PairedResult = PAIRED
     windows: int = 0
     busy: bool = False
     client: aiomqtt.Client | None = None
@@ -203,9 +206,12 @@ class SimulatedDevice:
     async def _update(self, model: DesiredModel, revision: int) -> None:
         outcome = self.behaviour(model)
         before, previous = self.slot, None
+        paired: PairedResult | None = None
         for state in self._path(outcome):
             reason = outcome.reason if state is outcome.state else None
+            paired = self.paired if previous is UpdateState.SHADOWING else paired
             fields = {"target": model.ref, "revision": revision, "rollout": model.rollout, "arm": model.arm, "reason": reason}
+            fields |= {"paired": paired, "detail": describe_pairs(paired) if paired is not None else ""}
             await self.send_event("update", update=UpdateEvent(slot=DEFAULT_SLOT, state=state, previous=previous, **fields))
             running = model.ref if state in _TO_PROBATION or state is UpdateState.DONE else before.current
             good = model.ref if state is UpdateState.DONE else before.last_known_good
@@ -218,7 +224,8 @@ class SimulatedDevice:
         if outcome.state is UpdateState.FAILED:
             return (*_TO_SELF_TEST, UpdateState.FAILED)
         ending = UpdateState.COMMITTING if outcome.state is UpdateState.DONE else UpdateState.ROLLING_BACK
-        return (*_TO_SELF_TEST, *_TO_PROBATION, ending, outcome.state)
+        in_shadow = (UpdateState.SHADOWING,) if self.desired and self.desired.policy.shadow_s else ()
+        return (*_TO_SELF_TEST, *in_shadow, *_TO_PROBATION, ending, outcome.state)
 
     @property
     def settled(self) -> bool:
