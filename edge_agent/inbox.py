@@ -58,12 +58,13 @@ def take_inbox(home: Home, runner: SlotRunner, *, revision_seen: int, is_member:
 
     Of a device that is a member of a fleet, a bundle may take the place of an update that waits for
     the server. Its revision is the one after the last that the fleet wished for: a newer wish of the
-    fleet replaces it, an older one does not come back. Lone packages are left alone there.
+    fleet replaces it, an older one does not come back. Lone packages are left alone there. What waits
+    for leave (for its maintenance window, say) gives way to what is dropped after it.
     """
     paths = sorted(home.inbox.glob("*.json"))
     waiting = {path: wish for path in paths if (wish := load_document(path, Wish)) is not None}
     under_way = None if runner.is_settled else runner.state.update
-    if under_way is not None and (under_way.is_final or under_way.wish.package or not is_member):
+    if under_way is not None and (under_way.is_final or under_way.wish.package or not is_member) and not under_way.waits_for:
         return
     path = next((path for path, wish in waiting.items() if wish.is_from_bundle or not is_member), None)
     if path is not None:

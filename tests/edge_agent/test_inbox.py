@@ -102,6 +102,16 @@ def test_one_bundle_waits_for_the_other(home: Home, stick: Callable[[int], Path]
     assert runner.wishes == []
 
 
+@pytest.mark.parametrize("member", [False, True])
+def test_what_waits_for_its_window_gives_way_to_what_is_dropped_after_it(member: bool, home: Home, stick: Callable[[int], Path]) -> None:
+    drop(home, stick(3), 3)
+    slot = under_way(lone(2))
+    assert slot.update is not None
+    runner = Runner(msgspec.structs.replace(slot, update=msgspec.structs.replace(slot.update, waits_for="waits for its window")))
+    take(home, runner, member=member)
+    assert [wished.model.version for wished in runner.wishes] == [3]
+
+
 def test_a_lone_package_is_nothing_for_a_member_of_a_fleet(home: Home) -> None:
     drop_lone(home, 3)
     runner = Runner(running(1))
