@@ -12,14 +12,16 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from contract.codec import decode, encode
 from contract.errors import DigestError, FormatError, PackageError, SizeError
 from contract.files import CHUNK_BYTES, atomic_writer, check_file, read_bounded, sha256_of, sha256_of_file, sync_folder
 from contract.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, MANIFEST_PAYLOAD_TYPE, SIGNATURE_NAME, FileEntry, Manifest
 from contract.names import is_file_name
-from contract.signing import PrivateKey, PublicKey, sign_document, verify_document
+
+if TYPE_CHECKING:
+    from contract.signing import PrivateKey, PublicKey
 
 PACKAGE_SUFFIX = ".eyelet"
 PACKAGE_MAX_BYTES = 2 << 30
@@ -77,8 +79,10 @@ def list_files(folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
     return {name: FileEntry(sha256_of_file(folder / name), (folder / name).stat().st_size) for name in sorted(names)}
 
 
-def write_manifest(folder: Path, manifest: Manifest, key: PrivateKey) -> str:
+def write_manifest(folder: Path, manifest: Manifest, key: "PrivateKey") -> str:
     """Write `manifest.json` and its signature into `folder`; returns the package digest."""
+    from contract.signing import sign_document  # a worker, which only checks digests, loads no cryptography
+
     data = encode(manifest)
     read_manifest(data)
     with atomic_writer(folder / MANIFEST_NAME) as file:
@@ -88,7 +92,7 @@ def write_manifest(folder: Path, manifest: Manifest, key: PrivateKey) -> str:
     return sha256_of(data)
 
 
-def open_package(folder: Path, trusted: Mapping[str, PublicKey] | None) -> Package:
+def open_package(folder: Path, trusted: "Mapping[str, PublicKey] | None") -> Package:
     """Check a package folder completely: signature, then digests, then the list of files.
 
     `trusted` are the keys that may have signed, by name; None skips the signature, which only a
@@ -105,6 +109,8 @@ def open_package(folder: Path, trusted: Mapping[str, PublicKey] | None) -> Packa
     if trusted is not None:
         if not (folder / SIGNATURE_NAME).is_file():
             raise PackageError(f"{folder.name} has no {SIGNATURE_NAME}: it is not signed")
+        from contract.signing import verify_document
+
         envelope = read_bounded(folder / SIGNATURE_NAME, SIGNATURE_MAX_BYTES)
         signed_by = verify_document(envelope, MANIFEST_PAYLOAD_TYPE, trusted, expected=data)
     manifest = read_manifest(data)
@@ -263,7 +269,7 @@ def _extract_entry(zipped: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path)
 
 
 @contextlib.contextmanager
-def opened(path: Path, trusted: Mapping[str, PublicKey] | None, scratch: Path | None = None) -> Iterator[Package]:
+def opened(path: Path, trusted: "Mapping[str, PublicKey] | None", scratch: Path | None = None) -> Iterator[Package]:
     """Open a package given as folder or as `*.eyelet` file; yields a `Package` that lives as long as the block."""
     if path.is_dir():
         yield open_package(path, trusted)

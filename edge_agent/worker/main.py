@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -26,7 +26,6 @@ from edge_agent.home import Home
 from edge_agent.serving.listeners import ListenerError, Listeners, open_listeners
 from edge_agent.serving.model_repository import ModelRepository
 from edge_agent.serving.service import Service
-from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
 from edge_agent.worker.handover import open_inherited_door
@@ -57,6 +56,9 @@ from edge_agent.worker.opening import OpenedModel, open_model
 from edge_agent.worker.progress import open_inherited
 from edge_agent.worker.shadow_tap import obey_pairing
 from edge_agent.worker.windows import WindowRecorder
+
+if TYPE_CHECKING:
+    from edge_agent.worker.application_loop import ApplicationLoop
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,8 @@ class Worker:
         self.send(ready)
         self._start(self._turn_windows(), "windows")
         if request.application is not None and not request.unloaded:
+            from edge_agent.worker.application_loop import ApplicationLoop  # sources and sinks: most workers have none
+
             self._application = ApplicationLoop(
                 request.application, self._inference, manifest, self._opened.variant, request.slot, frames=request.frames
             )
