@@ -7,16 +7,16 @@ from pathlib import Path
 
 from contract.codec import encode, utc_now
 from contract.files import sha256_of
-from contract.messages import DESIRED_PAYLOAD_TYPE, Desired, Event, MeasuredVariant, VersionRef
+from contract.messages import DESIRED_PAYLOAD_TYPE, Desired, Event, Health, MeasuredVariant, VersionRef
 from contract.signing import generate_key, public_key_to_bytes, public_key_to_dict, sign_document
-from contract.states import FailureReason, UpdateState
+from contract.states import FailureReason, HealthState, UpdateState
 from edge_agent.enrolment import EnrolmentError, EnrolmentRecord, load_identity
 from edge_agent.hang_watch import HangWatch, look_at
 from edge_agent.home import Home, load_document, make_home
 from edge_agent.memory import Memory, Remembered
 from edge_agent.outbox import Outbox
 from edge_agent.settings import SettingsError, load_settings
-from edge_agent.status import read_status
+from edge_agent.status import Known, build_status, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.tuning import TUNED_FILE, Choice, load_choice
 from edge_agent.update.journal import Journal
@@ -232,6 +232,7 @@ def _place(*parts: str) -> Callable[[Home], Path]:
     return lambda home: home.folder.joinpath(*parts)
 
 
+HEALTH = Health(1, "boot", utc_now(), HealthState.HEALTHY, (), 3.5, 8 << 30, 4 << 30, 90 << 20, 10 << 30, 1.0, "0.1.0")
 CHOICE = {DIGEST: Choice("onnx-int8", 2, utc_now(), 10.0, 0.9, (MeasuredVariant("onnx-int8", 1.0, 2.0, 0.1, None, chosen=True),))}
 QUARANTINED = {DIGEST: Quarantined(3, FailureReason.GOLDEN_MISMATCH)}
 POINTER = Installed(VersionRef("digits", 1, DIGEST), "onnx")
@@ -241,7 +242,7 @@ SMALL_FILES = {
     "memory": (_place("state", "memory.json"), Remembered(3, 9, {"digits": 2}), _read_memory),
     "tuned": (_place("state", TUNED_FILE), CHOICE, lambda home: load_choice(home, DIGEST)),
     "inbox-wish": (_place("inbox", "one.json"), wish(2, 5), lambda home: load_document(home.inbox / "one.json", Wish)),
-    "status": (_place("run", "status.json"), {"schema_version": 1}, lambda home: read_status(home.status)),
+    "status": (_place("run", "status.json"), build_status(Known("http://x", HEALTH, {}, {})), lambda home: read_status(home.status)),
 }
 
 FILES = (
