@@ -1,6 +1,6 @@
 """What this device is: its class, the runtimes it has, the agent's own version; nothing heavy is imported."""
 
-import importlib.metadata
+import functools
 import importlib.util
 import platform
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ _LIBRARIES: Mapping[str, tuple[tuple[str, str], ...]] = {  # runtime → (module
 _MODEL_FILE = Path("/proc/device-tree/model")
 
 
+@functools.cache
 def agent_version() -> str:
     """Version of this agent."""
     return _version("eyelet-edge") or AGENT_VERSION_FALLBACK
@@ -53,6 +54,8 @@ def version_tuple(text: str) -> tuple[int, ...]:
 
 
 def _version(distribution: str) -> str:
+    import importlib.metadata  # takes several milliseconds, and a worker that starts need not know
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
