@@ -39,6 +39,7 @@ SCORES = np.array([0.9, 0.1], np.float32)
 PREDICTION = Prediction("red", 0, 0.9, SCORES, {"scores": SCORES}, 120.0)
 HEADER = PairHead("red", 0.9, [0.9, 0.1], 120.0, "2026-01-01T00:00:00.000Z", "", 0, ())
 FRAMES = make_frames(3, 4)[0]
+WAIT_S = 60.0
 
 
 # What passes between them
@@ -230,7 +231,7 @@ def test_a_candidate_answers_the_same_samples_and_nobody_else_hears_it(package: 
             async with shadow_beside(worker, order_for(other)) as run:
                 assert run.is_beside(worker)
                 await ask(port, 9)
-                await until(lambda: counted(run) == 9)
+                await until(lambda: counted(run) == 9, WAIT_S)
                 assert run.counts is not None
                 assert run.counts.disagreements == 9
                 assert run.counts.disagreed[0] == Disagreement("blue", "red", 3) or run.counts.disagreed[0].count == 3
@@ -238,7 +239,7 @@ def test_a_candidate_answers_the_same_samples_and_nobody_else_hears_it(package: 
             await ask(port, 3)
             async with shadow_beside(worker, order_for(package)) as run:  # again, with another candidate
                 await ask(port, 6)
-                await until(lambda: counted(run) == 6)
+                await until(lambda: counted(run) == 6, WAIT_S)
                 assert run.counts is not None
                 assert (run.counts.disagreements, run.counts.dropped) == (0, 0)
             assert worker.returncode is None
@@ -268,7 +269,7 @@ def test_a_candidate_that_dies_or_hangs_is_noticed_and_serving_goes_on(
             async with shadow_beside(worker, order_for(other)) as run:
                 await ask(port, 3)
                 os.kill(candidate_pid(worker), signal_number)
-                await until(lambda: run.trouble is not None, 20)
+                await until(lambda: run.trouble is not None, WAIT_S)
                 assert run.trouble is not None
                 assert (run.trouble.reason, words in run.trouble.detail) == (reason, True), run.trouble.detail
                 await ask(port, 30)
@@ -338,7 +339,7 @@ def test_samples_of_the_applications_source_on_which_the_two_disagree_are_kept_a
                 order = order_for(other, application=application, data_folder=str(tmp_path))
                 async with shadow_beside(worker, order) as run:
                     await ask(listening.getsockname()[1], 3)
-                    await until(lambda: counted(run) > 10 and len(list_samples(tmp_path / "captured" / "main")) == 3)
+                    await until(lambda: counted(run) > 10 and len(list_samples(tmp_path / "captured" / "main")) == 3, WAIT_S)
 
     asyncio.run(story())
     kept = list_samples(tmp_path / "captured" / "main")
@@ -364,7 +365,7 @@ def test_without_both_consents_nothing_is_kept(
         request = request_for(package, application=application, data_folder=str(tmp_path))
         order = order_for(other, application=application, data_folder=str(tmp_path))
         async with running(request) as worker, shadow_beside(worker, order) as run:
-            await until(lambda: counted(run) > 5)
+            await until(lambda: counted(run) > 5, WAIT_S)
             assert run.counts is not None
             assert run.counts.disagreements == run.counts.pairs
 
