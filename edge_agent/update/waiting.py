@@ -109,7 +109,7 @@ class Leave:
             return f"waits to cool down: {text}" if text and loop.time() < until_s else ""
 
         await self._wait(update, find)
-        return heat if has_waited else None
+        return heat if find_heat(heat, self._max_c) else None
 
     @property
     def _max_c(self) -> float:
@@ -117,7 +117,11 @@ class Leave:
 
     async def _read_heat(self) -> Heat:
         machinery = self._tools.machinery
-        return await machinery.in_thread("read-heat", machinery.read_heat)
+        try:
+            return await machinery.in_thread("read-heat", machinery.read_heat)
+        except OSError as error:
+            log.warning("The sensors can not be read, so nothing waits for them: %s", error)
+            return Heat()
 
     async def _wait(self, update: Update, find: Callable[[], Awaitable[str]]) -> None:
         """Until `find` names nothing to wait for."""

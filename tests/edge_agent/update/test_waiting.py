@@ -184,6 +184,23 @@ def test_a_device_that_stays_hot_fails_the_update_but_does_not_blame_the_version
     assert not device.store.load_quarantine()
 
 
+def test_a_device_that_is_no_longer_too_hot_at_the_end_of_its_patience_goes_on(world: World, device: WatchedDevice) -> None:
+    readings = iter([HOT])
+    world.heat = lambda: next(readings, Heat((Zone(78.5),)))  # not cool enough to stop waiting, not hot enough to fail
+    assert device.live([world.wish(2, 2)])
+    assert ended(device).state is S.DONE
+    assert device.when(S.DOWNLOADING) >= EVENING + datetime.timedelta(hours=1)
+
+
+def test_sensors_that_can_not_be_read_hold_nothing_up(world: World, device: WatchedDevice) -> None:
+    def broken() -> Heat:
+        raise OSError(5, "Input/output error")
+
+    world.heat = broken
+    assert device.live([world.wish(2, 2)])
+    assert ended(device).state is S.DONE
+
+
 def test_latencies_of_a_device_that_became_hot_are_marked(world: World, device: WatchedDevice) -> None:
     world.heat = lambda: HOT if device.state in {S.STAGED, S.SELF_TESTING} else Heat()
     assert device.live([world.wish(2, 2)])
