@@ -268,7 +268,7 @@ class FleetSimulator:
         found = [event.update for _, event in sorted(self.events.items(), key=lambda item: item[0][1]) if event.update is not None]
         return [update for update in found if device_revision in {None, update.revision}]
 
-    def wait_for_final(self, revision: int, timeout_s: float = 15.0) -> UpdateEvent:
+    def wait_for_final(self, revision: int, timeout_s: float = 60.0) -> UpdateEvent:
         """The final update event of a revision."""
         final = {UpdateState.DONE, UpdateState.FAILED, UpdateState.ROLLED_BACK}
         wait_until(lambda: any(update.state in final for update in self.updates(revision)), timeout_s, lambda: str(self.updates()))
