@@ -28,6 +28,8 @@ PACKAGE_MAX_BYTES = 2 << 30
 PACKAGE_MAX_FILES = 256
 SIGNATURE_MAX_BYTES = 64 * 1024
 _END_BYTES = 22  # of a zip's end record without comment
+_LOCATOR_BYTES = 20  # of what stands before it in a zip of more than 4 GiB or 65,535 entries
+_DIRECTORY_MAX_BYTES = 1 << 20
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -216,16 +218,21 @@ def extract_archive(archive: Path, folder: Path) -> Path:
 
 
 def check_end(archive: Path) -> None:
-    """The end record of a zip must be the file's last bytes.
+    """The end record of a zip must be the file's last bytes, and its directory of a size that can be read at once.
 
-    `golden.npz` is a zip of its own: in an archive that was cut short, Python would find that one's end.
+    `golden.npz` is a zip of its own: in an archive that was cut short, Python would find that one's
+    end. A directory as large as the file would be millions of entries in memory before they are counted.
     """
     with archive.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _END_BYTES))
-        end = file.read(_END_BYTES)
-    if not end.startswith(b"PK\x05\x06") or end[-2:] != b"\0\0":
+        file.seek(max(0, size - _END_BYTES - _LOCATOR_BYTES))
+        last = file.read(_END_BYTES + _LOCATOR_BYTES)
+    end, locator = last[-_END_BYTES:], last[:-_END_BYTES]
+    if not end.startswith(b"PK\x05\x06") or len(end) < _END_BYTES or end[-2:] != b"\0\0":
         raise PackageError(f"{archive.name} is not a whole package: its end is missing. Copy or fetch it again")
+    directory_bytes = int.from_bytes(end[12:16], "little")
+    if directory_bytes > _DIRECTORY_MAX_BYTES or locator.startswith(b"PK\x06\x07"):
+        raise SizeError(f"the directory of {archive.name} is larger than the {_DIRECTORY_MAX_BYTES} bytes that are accepted")
 
 
 def check_entries(entries: list[zipfile.ZipInfo], archive_bytes: int, max_entries: int = PACKAGE_MAX_FILES + 2) -> None:

@@ -93,6 +93,16 @@ def test_what_is_too_large_is_neither_made_nor_read(tmp_path: Path, monkeypatch:
         read_index(tmp_path / "a")
 
 
+def test_a_directory_without_end_is_not_read(tmp_path: Path) -> None:
+    entries = {"bundle.json": msgspec.json.encode(INDEX)} | {f"{number:0100}": b"" for number in range(8000)}
+    with pytest.raises(SizeError, match="directory of x is larger"):
+        read_index(rewritten(tmp_path / "x", entries))
+    body = make(tmp_path / "b").read_bytes()
+    (tmp_path / "b").write_bytes(body[:-22] + b"PK\x06\x07" + bytes(16) + body[-22:])
+    with pytest.raises(SizeError, match="directory of b is larger"):
+        read_index(tmp_path / "b")
+
+
 def test_an_error_of_the_reader_is_its_own(tmp_path: Path) -> None:
     with pytest.raises(KeyError), opened_bundle(make(tmp_path / "a")):
         raise KeyError("mine")
