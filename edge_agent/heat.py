@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_agent.sensors import Zone, read_throttled, read_zones
+from edge_agent.health import HOT_C
+from edge_agent.sensors import Zone, read_throttled, read_zones, sensors_root
 
-HOT_C = 80.0
 CRITICAL_MARGIN_C = 10.0
 """A place whose critical temperature is known must stay so far below it, even where that is below `HOT_C`."""
 COOLER_BY_C = 3.0
@@ -20,8 +20,9 @@ class Heat(NamedTuple):
     throttled_bits: int | None = None
 
 
-def read_heat(root: Path = Path("/")) -> Heat:
+def read_heat(root: Path | None = None) -> Heat:
     """What the sensors say now; it may ask a program for the throttling bits, for a second at most."""
+    root = root or sensors_root()
     return Heat(tuple(read_zones(root)), read_throttled(root))
 
 

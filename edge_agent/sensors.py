@@ -4,6 +4,7 @@ Linux shows them as small files under `/proc` and `/sys`; elsewhere psutil answe
 of some boards are in `tests/golden/sysfs`, written after their drivers' documentation.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,11 @@ _PROCESSOR_HWMON = {"coretemp", "k10temp", "cpu_thermal", "soc_thermal"}
 _GPU_NAMES = re.compile(r"gpu|gv11b|gp10b|ga10b|gm20b")
 _SILENT: set[str] = set()  # programs that gave no answer: whoever hangs once is not asked again
 _WHOLE_BOARD_RAILS = {"VDD_IN", "POM_5V_IN"}
+
+
+def sensors_root() -> Path:
+    """Below what `/proc` and `/sys` are read: elsewhere where EYELET_AGENT_SENSORS says so, as in a container."""
+    return Path(os.environ.get("EYELET_AGENT_SENSORS", "/"))
 
 
 class Readings(NamedTuple):
@@ -38,11 +44,11 @@ class Readings(NamedTuple):
 class Sensors:
     """Reads the device. The processor's load is that since the reading before."""
 
-    def __init__(self, folder: Path, root: Path = Path("/")) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
         """`folder` is on the disk whose space counts; tests give a recorded `root`."""
         self._folder = folder
-        self._root = root
-        self._processor = read_processor(root)
+        self._root = root or sensors_root()
+        self._processor = read_processor(self._root)
         psutil.cpu_percent()
 
     def read(self) -> Readings:

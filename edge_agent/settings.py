@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         WindowTexts, msgspec.Meta(description="when a version may be activated; overrules the operator's windows")
     ] = ()
     update_max_temperature_c: Annotated[
-        float, msgspec.Meta(ge=0, le=150, description="updates wait while it is hotter; 0: 80, or 10 below the critical point")
+        float, msgspec.Meta(ge=0, le=150, description="updates wait while it is hotter; 0: 85, or 10 below the critical point")
     ] = 0.0
     update_heat_patience_s: Annotated[float, msgspec.Meta(ge=0, le=86400, description="fail an update when it is too hot for so long")] = (
         3600.0

@@ -16,11 +16,11 @@ COOL = Zone(45.0)
     [
         (Heat(), 0.0, ""),
         (Heat((COOL,), None), 0.0, ""),
-        (Heat((COOL, Zone(80.5))), 0.0, "hotter than 80 °C"),
-        (Heat((Zone(80.5),)), 90.0, ""),
+        (Heat((COOL, Zone(85.5))), 0.0, "hotter than 85 °C"),
+        (Heat((Zone(85.5),)), 90.0, ""),
         (Heat((Zone(61.0),)), 60.0, "hotter than 60 °C"),
         (Heat((Zone(66.0, 75.0),)), 0.0, "hotter than 65 °C"),
-        (Heat((Zone(79.0, 110.0),)), 0.0, ""),
+        (Heat((Zone(84.0, 110.0),)), 0.0, ""),
         (Heat((Zone(66.0, 75.0),)), 70.0, ""),
         (Heat((COOL,), 0b1000), 0.0, "slowed down by heat"),
         (Heat((COOL,), 0b0100), 0.0, "slowed down by heat"),
@@ -35,10 +35,10 @@ def test_too_hot(heat: Heat, stated_c: float, words: str) -> None:
 
 
 def test_who_has_waited_goes_on_only_when_it_is_cooler_by_a_margin() -> None:
-    heat = Heat((Zone(78.5),))
+    heat = Heat((Zone(83.5),))
     assert not find_heat(heat, 0.0)
     assert find_heat(heat, 0.0, has_waited=True)
-    assert not find_heat(Heat((Zone(77.0),)), 0.0, has_waited=True)
+    assert not find_heat(Heat((Zone(82.0),)), 0.0, has_waited=True)
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(None, False), (0, False), (0x50000, False), (1, True), (2, True), (4, True), (8, True)])
@@ -51,7 +51,7 @@ def test_latencies_of_a_device_that_is_slowed_down_mislead(bits: int | None, exp
     ("board", "zones", "words"),
     [
         ("raspberry-pi-4", (Zone(48.312, 110.0),), ""),
-        ("raspberry-pi-5-undervolted", (Zone(86.15, 110.0),), "hotter than 80 °C"),
+        ("raspberry-pi-5-undervolted", (Zone(86.15, 110.0),), "hotter than 85 °C"),
         ("jetson-orin-nano", (Zone(51.218, 104.5), Zone(53.906, 104.5)), ""),
         ("x86-desktop", (Zone(44.0, 100.0), Zone(46.0, 100.0)), ""),
         ("virtual-machine", (), ""),

@@ -166,12 +166,12 @@ def test_a_restart_while_it_waits_counts_no_attempt(world: World, device: Watche
 
 
 def test_a_hot_device_waits_until_it_is_cooler(world: World, device: WatchedDevice) -> None:
-    readings = iter([HOT, HOT, Heat((Zone(79.0),)), Heat((Zone(60.0),))])
+    readings = iter([HOT, HOT, Heat((Zone(84.0),)), Heat((Zone(60.0),))])
     world.heat = lambda: next(readings, Heat((Zone(50.0),)))
     assert device.live([world.wish(2, 2)])
     found = ended(device)
     assert found.state is S.DONE
-    assert device.words(S.PREFLIGHT) == ["", "waits to cool down: it is hotter than 80 °C", ""]
+    assert device.words(S.PREFLIGHT) == ["", "waits to cool down: it is hotter than 85 °C", ""]
     assert not any(measured.throttled for measured in found.measured)
 
 
@@ -186,7 +186,7 @@ def test_a_device_that_stays_hot_fails_the_update_but_does_not_blame_the_version
 
 def test_a_device_that_is_no_longer_too_hot_at_the_end_of_its_patience_goes_on(world: World, device: WatchedDevice) -> None:
     readings = iter([HOT])
-    world.heat = lambda: next(readings, Heat((Zone(78.5),)))  # not cool enough to stop waiting, not hot enough to fail
+    world.heat = lambda: next(readings, Heat((Zone(83.5),)))  # not cool enough to stop waiting, not hot enough to fail
     assert device.live([world.wish(2, 2)])
     assert ended(device).state is S.DONE
     assert device.when(S.DOWNLOADING) >= EVENING + datetime.timedelta(hours=1)
@@ -207,7 +207,7 @@ def test_latencies_of_a_device_that_became_hot_are_marked(world: World, device: 
     found = ended(device)
     assert found.state is S.DONE
     assert all(measured.throttled for measured in found.measured)
-    assert "waits to cool down: it is hotter than 80 °C" in device.words(S.STAGED)
+    assert "waits to cool down: it is hotter than 85 °C" in device.words(S.STAGED)
 
 
 def test_an_update_waits_for_a_right_clock_a_day_long(world: World, device: WatchedDevice) -> None:
