@@ -16,12 +16,17 @@ from edge_agent.worker_folders import IdentityError
 
 @click.command()
 @home_option
-@click.option("--http-port", type=click.IntRange(0, 65535), default=None, help="TCP port on loopback; 0 takes a free one.")
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="TCP port of the endpoint, at the address http_host of config.json (loopback where that is not set); 0 takes a free one.",
+)
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(home_folder: Path, http_port: int | None, verbose: bool) -> None:
     """Serve the installed model, follow the fleet's wishes and report, until stopped.
 
-    Where it answers stands in run/endpoint.json of the agent's folder.
+    Where it answers stands in run/endpoint.json of the agent's folder; a browser gets a status page there.
     """
     log_to_stderr(verbose=verbose)
     with errors_in_words(HomeError, SettingsError, ListenError, IdentityError):
