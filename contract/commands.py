@@ -2,6 +2,12 @@
 
 A command travels as a DSSE envelope by the director's key, like `desired`. It is sent again on every
 hello until there is a result, and done once: `command_id` says that it is the same.
+
+| method and path | who | body → answer |
+|---|---|---|
+| POST /v1/commands | operator | CommandRequest → list[CommandView] |
+| GET /v1/commands?device=&command_state=&command_kind=&limit= | operator | → list[CommandView] |
+| GET /v1/commands/<id>; POST /v1/commands/<id>/cancel | operator | → CommandView |
 """
 
 from enum import Enum

@@ -1,6 +1,7 @@
 """Bodies of the REST interface between studio, command line, devices and server.
 
-Operators send `Authorization: Bearer <token>`; devices send HTTP Basic with their id and password.
+Operators send `Authorization: Bearer <token>`; devices send HTTP Basic with their id and password. Commands and
+field samples are in `contract.commands` and `contract.samples`.
 
 | method and path | who | body → answer |
 |---|---|---|

@@ -1,6 +1,13 @@
 """Field samples: the line that goes with each, how one travels to the server, and how the server shows them.
 
 A sample is sent as the body of one PUT: its line (JSON, without a line break in it), a line break, its data.
+
+| method and path | who | body → answer |
+|---|---|---|
+| GET /v1/uploads/<command> | device | → UploadState |
+| PUT /v1/uploads/<command>/<sha256> | device | the sample → UploadState, once it is on the server's disk |
+| GET /v1/samples?device=&application=&model=&label=&reason=&command_id=&below_score=&after=&limit= | operator | → list[SampleView] |
+| GET /v1/samples/<id>/data; DELETE /v1/samples/<id> | operator | → bytes; SampleView |
 """
 
 from typing import ClassVar, NamedTuple

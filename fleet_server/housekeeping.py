@@ -5,7 +5,7 @@ import logging
 from functools import partial
 
 from fleet_server.api.floor import Floor
-from fleet_server.devices.commands import expire_commands
+from fleet_server.devices.commands import drop_old_commands, expire_commands
 from fleet_server.samples.listing import drop_old_samples, remove_unused
 from fleet_server.telemetry import drop_old
 from fleet_server.trust.publication import renew_online_roles
@@ -26,6 +26,7 @@ async def run_housekeeping(floor: Floor) -> None:
         if gone:
             _LOG.info("%s old windows were dropped", gone)
         await floor.write(expire_commands, clock())
+        await floor.write(drop_old_commands, clock())
         old = await floor.write(drop_old_samples, clock(), floor.sample_limits.keep_s)
         await floor.write(remove_unused, floor.samples, old)
         await asyncio.sleep(EVERY_S)

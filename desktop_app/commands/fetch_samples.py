@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from desktop_app.release.field_samples import FieldReport
 
 SHOWN = 20
+TELL_EVERY = 100
 
 
 @click.command("fetch-samples")
@@ -43,8 +44,13 @@ def command(  # noqa: PLR0917  (click hands every option over by name)
 
     token = read_token_for(server, token_file)
     with open_project(project) as opened, ServerClient(server or "", token) as client:
-        report = bring_field_samples(client, opened, SampleFilter(device, application, model, below_score))
+        report = bring_field_samples(client, opened, SampleFilter(device, application, model, below_score), _tell)
     print_result(report, _describe(report), as_json=as_json)
+
+
+def _tell(done: int) -> None:
+    if done % TELL_EVERY == 0:
+        click.echo(f"{done} field samples were looked at", err=True)
 
 
 def _describe(report: "FieldReport") -> str:

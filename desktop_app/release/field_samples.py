@@ -10,6 +10,7 @@ from contract.samples import SampleView
 from desktop_app.data.catalogue import find_sample
 from desktop_app.data.formats.source import Refused
 from desktop_app.data.labelling_queue import queue_image
+from desktop_app.data.plain_names import plain_name
 from desktop_app.data.project import Project
 from desktop_app.errors import DataError
 from desktop_app.release.server_client import ServerClient
@@ -80,7 +81,9 @@ def _queue(client: ServerClient, project: Project, view: SampleView) -> str:
     if sha256_of(body) != view.sha256:
         return "it came damaged; fetch again"
     try:
-        queue_image(project, body, name=_name_of(view), predicted=line.label or None, predicted_score=line.score, source="device")
+        queue_image(
+            project, body, name=_name_of(view), predicted=plain_name(line.label) or None, predicted_score=line.score, source="device"
+        )
     except DataError as error:
         return str(error)
     return ""

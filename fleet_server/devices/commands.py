@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from contract.codec import encode
 from contract.commands import (
@@ -31,6 +31,7 @@ from fleet_server.store import schema
 from fleet_server.times import to_text
 
 OPEN_PER_DEVICE_MAX = 100
+KEEP_S = 90 * 86400.0
 TEXT_MAX_CHARS, DATA_MAX_BYTES = 2000, 64 * 1024
 _OPEN = tuple(sorted(state.value for state in OPEN_COMMAND_STATES))
 _COLUMNS = schema.commands.c
@@ -160,6 +161,11 @@ def expire_commands(connection: Connection, now: float) -> int:
     passed = _COLUMNS.state.in_(_OPEN) & (_COLUMNS.expires_at <= now)
     values = {"state": CommandState.EXPIRED.value, "ended_at": _COLUMNS.expires_at}
     return connection.execute(update(schema.commands).where(passed).values(values)).rowcount
+
+
+def drop_old_commands(connection: Connection, now: float, keep_s: float = KEEP_S) -> int:
+    """Delete what ended longer ago than `keep_s`; the audit trail stays. Returns how many went."""
+    return connection.execute(delete(schema.commands).where(_COLUMNS.ended_at < now - keep_s)).rowcount
 
 
 class CommandQuery(NamedTuple):

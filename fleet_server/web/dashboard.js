@@ -4,10 +4,11 @@
 
 const PERIOD_MS = 2000;
 const EVENTS_SHOWN = 100;
+const COMMANDS_SHOWN = 20;
 const STATE_KIND = {
   online: "good", offline: "quiet", revoked: "bad", healthy: "good", degraded: "caution", failing: "bad",
   succeeded: "good", running: "", paused: "caution", rolling_back: "caution", rolled_back: "bad", aborted: "bad", superseded: "quiet",
-  done: "good", failed: "bad", pass: "good", wait: "caution", fail: "bad",
+  done: "good", failed: "bad", sent: "", waiting: "caution", expired: "bad", cancelled: "quiet", pass: "good", wait: "caution", fail: "bad",
 };
 const ACTIONS = {
   waiting_for_approval: ["approve", "abort"], ready: ["start", "abort"], running: ["pause", "rollback", "abort"],
@@ -161,6 +162,11 @@ function drawEvents(page) {
   table(byId("events"), [["at", "line"], ["device", "line"], ["kind"], ["text"]], events.map((event) => [clock(event.at), event.device, event.kind, event.text]), "Nothing was reported yet.");
 }
 
+function drawCommands(commands) {
+  const rows = commands.map((command) => [clock(command.created_at), command.device, command.kind.replaceAll("_", " "), chip(command.state), command.text]);
+  table(byId("commands"), [["made", "line"], ["device", "line"], ["kind", "line"], ["state"], ["result"]], rows, "No command yet. Send one: eyelet-fleet command send DEVICE --kind report");
+}
+
 function drawFigures(devices, rollouts) {
   const online = devices.filter((device) => device.presence === "online" && !device.revoked).length;
   const lastFailed = devices.filter((device) => ["failed", "rolled_back"].includes(device.reported?.slots.main?.update?.state)).length;
@@ -171,12 +177,13 @@ function drawFigures(devices, rollouts) {
 }
 
 async function drawAll() {
-  const [devices, rollouts, page] = await Promise.all([ask("/v1/devices"), ask("/v1/rollouts"), ask(lastEvent === null ? `/v1/events?newest=true&limit=${EVENTS_SHOWN}` : `/v1/events?after=${lastEvent}&limit=1000`)]);
+  const [devices, rollouts, commands, page] = await Promise.all([ask("/v1/devices"), ask("/v1/rollouts"), ask(`/v1/commands?limit=${COMMANDS_SHOWN}`), ask(lastEvent === null ? `/v1/events?newest=true&limit=${EVENTS_SHOWN}` : `/v1/events?after=${lastEvent}&limit=1000`)]);
   drawFigures(devices, rollouts);
   drawDevices(devices);
   if (!byId("rollouts").contains(document.activeElement)) {
     byId("rollouts").replaceChildren(...(rollouts.length ? rollouts.map(drawRollout) : [make("div", { class: "card muted" }, "No rollout yet. Publish a version in the studio, then run: eyelet-fleet rollout create MODEL VERSION")]));
   }
+  drawCommands(commands);
   drawEvents(page);
   byId("asked").textContent = `as of ${new Date().toLocaleTimeString()}`;
 }

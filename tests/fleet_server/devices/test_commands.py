@@ -8,7 +8,7 @@ from contract.messages import Hello, PresenceMessage
 from contract.signing import verify_payload
 from contract.states import Presence
 from contract.topics import Channel, Topic
-from fleet_server.devices.commands import OPEN_PER_DEVICE_MAX, expire_commands, send_to_all
+from fleet_server.devices.commands import OPEN_PER_DEVICE_MAX, drop_old_commands, expire_commands, send_to_all
 from fleet_server.devices.desired import Director
 from fleet_server.link.ingest import take_in
 from fleet_server.link.outbox import list_waiting
@@ -105,6 +105,15 @@ def test_a_command_expires_and_is_not_sent_any_more(client, take, hello, floor, 
     assert state_of(client, made) == "expired"
     take(Channel.COMMAND_RESULT, CommandResult(1, made["command_id"], ok=True, text="done in time, told late"))
     assert state_of(client, made) == "done", "what a device did counts"
+
+
+def test_what_ended_long_ago_is_dropped(client, take, floor, clock):
+    (old,) = ask(client, devices=["pi-1"])
+    client.post(f"/v1/commands/{old['command_id']}/cancel")
+    clock.now += 3600
+    (new,) = ask(client, devices=["pi-1"])
+    assert floor.database.write(partial(drop_old_commands, now=clock(), keep_s=1800)) == 1
+    assert [view["command_id"] for view in client.get("/v1/commands").json()] == [new["command_id"]]
 
 
 def test_a_command_is_cancelled_once_and_not_sent_any_more(client, take, hello, floor):
