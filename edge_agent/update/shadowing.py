@@ -19,7 +19,7 @@ from edge_agent.update.pair_book import PairBook
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update
 from edge_agent.update.tools import SlotServing, Tools
-from edge_agent.worker.messages import Served
+from edge_agent.worker.messages import Access, Served
 from edge_agent.worker.shadow_run import NoShadowError, ShadowError, ShadowOrder, ShadowRun
 from edge_agent.worker_keeper import Manner, Serving
 
@@ -149,7 +149,7 @@ class Shadowing:
         served = Served(serving.installed.model.version, serving.installed.variant) if serving is not None else None
         application = serving.application if serving is not None else None
         request = msgspec.structs.replace(
-            request, application=application, in_shadow_of=served, window_s=_step_s(policy.shadow_s), access=type(request.access)()
+            request, application=application, in_shadow_of=served, window_s=_step_s(policy.shadow_s), access=Access()
         )
         return ShadowOrder(request, policy.shadow_share, keeper.settings.identity)
 
