@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.echo_program import running_echo
+from benchmarks.compared_servers.echo_program import running_echo
 from benchmarks.report import Claim, at_most, print_claims, print_rows, say_machine
 from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample, make_session
 from benchmarks.timing import BLOCK, compare_blocks
