@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 
 from contract.codec import utc_now
 from contract.messages import DEFAULT_SLOT, Reported, Telemetry, UpdateEvent
@@ -146,7 +145,7 @@ class Supervisor:
             every(lambda: LOOK_AGAIN_S, self._look_for_identity, "identity"),
         ]
         if self._settings.usb_folder:
-            folder, reserve_bytes = Path(self._settings.usb_folder), self._settings.disk_reserve_bytes
+            folder, reserve_bytes = self._home.folder / self._settings.usb_folder, self._settings.disk_reserve_bytes
             self._begin(watch_usb_folder(self._home, folder, reserve_bytes, lambda text: self.agent_event(text, {})), "usb-folder")
         interval_s = systemd.watchdog_interval_s()
         if interval_s is not None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.memory import Memory
+from edge_agent.home import load_document
+from edge_agent.memory import Memory, Patched, Remembered
 from tests.simulators.disk import WRITING, Operation, SimulatedDisk
 
 
@@ -48,3 +49,11 @@ def test_a_full_disk_keeps_nobody_from_starting_but_a_rule_must_be_written(tmp_p
     again = Memory(tmp_path / "memory.json")
     assert again.revision_seen == 7
     assert again.raise_min_version("digits", 1) == 3
+
+
+def test_what_patches_did_adds_up_over_restarts(tmp_path: Path) -> None:
+    Memory(tmp_path / "memory.json").count_patches(2, 1000, 1)
+    Memory(tmp_path / "memory.json").count_patches(1, 500, 0)
+    kept = load_document(tmp_path / "memory.json", Remembered)
+    assert kept is not None
+    assert kept.patched == Patched(3, 1500, 1)

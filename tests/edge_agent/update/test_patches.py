@@ -13,23 +13,32 @@ import pytest
 from contract.deltas import Patch, PatchKind
 from contract.files import sha256_of
 from contract.manifest import FileEntry
-from edge_agent.home import Home, make_home
+from contract.package import read_manifest
+from contract.states import UpdateState
+from edge_agent.home import Home, load_document, make_home
 from edge_agent.http_client import ServerHttp
-from edge_agent.memory import Memory
+from edge_agent.memory import Memory, Patched, Remembered
 from edge_agent.settings import Settings
 from edge_agent.update.disk import REAL_DISK, Disk
 from edge_agent.update.downloads import DownloadCancelledError
+from edge_agent.update.fetching import Fetching
+from edge_agent.update.machine import Succeeded
 from edge_agent.update.patch_child import rebuild
 from edge_agent.update.patches import Savings, describe_savings, fetch_by_patch
+from edge_agent.update.plan import Plan
 from edge_agent.update.rebuilding import RebuildAnswer, RebuildRequest
+from edge_agent.update.records import Update
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.tools import Machinery, Tools
 from edge_agent.update.work_time import Turn
+from tests.edge_agent.update.examples import wish
 from tests.simulators.artifact_server import ArtifactServer
 from tests.simulators.disk import Operation, PowerCut, SimulatedDisk
 from tests.simulators.tuf_folder import TufFolder
+from tests.simulators.updates import make_version
 
 T = TypeVar("T")
+MODEL = "onnx-float32.onnx"
 BASE = random.Random(1).randbytes(60_000)
 CHANCE = random.Random(2)
 TARGET = bytes((value + CHANCE.choice((0, 0, 1, 255))) % 256 for value in BASE)
@@ -237,6 +246,33 @@ def simulated(disk: SimulatedDisk) -> Machinery:
         return function()
 
     return Machinery(in_thread=here, rebuild=rebuild_here)
+
+
+def download(device: Device) -> Succeeded:
+    """As an update does it: every file of a plan with one file."""
+    fetching = Fetching(device.tools)
+    manifest = read_manifest(make_version(2).manifest_bytes)
+    manifest = msgspec.structs.replace(manifest, files={**manifest.files, MODEL: ENTRY})
+    fetching.plan = Plan(manifest, b"", (MODEL,), ("onnx-float32",))
+    return asyncio.run(fetching.download(Update(UpdateState.DOWNLOADING, wish(2, 2))))
+
+
+def test_a_wrong_patch_falls_back_to_the_whole_and_is_counted(server: ArtifactServer, device: Device) -> None:
+    (server.artifacts / ENTRY.sha256).write_bytes(TARGET)
+    server.offer_patch(ENTRY.sha256, BASE, PatchKind.ZSTD, BASE)
+    assert download(device).detail == "1 patch failed, so the whole was fetched"
+    assert device.object == TARGET
+    kept = load_document(device.home.state / "memory.json", Remembered)
+    assert kept is not None
+    assert kept.patched == Patched(failed=1)
+
+
+def test_an_update_says_what_a_patch_saved(server: ArtifactServer, device: Device) -> None:
+    patch = server.offer_patch(ENTRY.sha256, BASE, PatchKind.DIFFERENCE, TARGET)
+    assert download(device).detail.startswith("1 file came as a patch: ")
+    kept = load_document(device.home.state / "memory.json", Remembered)
+    assert kept is not None
+    assert kept.patched == Patched(1, len(TARGET) - patch.size_bytes, 0)
 
 
 def test_savings_in_words() -> None:
