@@ -25,13 +25,16 @@ from contract.signing import sign_document
 from contract.states import Presence
 from contract.topics import Channel
 from fleet_server.audit import OPERATOR, record
-from fleet_server.devices.desired import Director, queue_message
+from fleet_server.devices.desired import Director, queue_messages
 from fleet_server.errors import ConflictError, NotFoundError, RefusedError
 from fleet_server.store import schema
 from fleet_server.times import to_text
 
 OPEN_PER_DEVICE_MAX = 100
 KEEP_S = 90 * 86400.0
+AUDITED = 20
+"""Ids of commands in one entry of the audit trail."""
+IDS_PER_STATEMENT = 500
 TEXT_MAX_CHARS, DATA_MAX_BYTES = 2000, 64 * 1024
 _OPEN = tuple(sorted(state.value for state in OPEN_COMMAND_STATES))
 _COLUMNS = schema.commands.c
@@ -48,11 +51,15 @@ def create_commands(connection: Connection, director: Director, request: Command
     """
     options = msgspec.to_builtins(parse_options(request.kind, request.options))
     devices = _devices_of(connection, request, now)
-    made = [_create(connection, director, request, (device, options), now) for device in devices]
+    rows = [_build_row(director, request, (device, options), now) for device in devices]
+    before = connection.scalar(select(func.coalesce(func.max(_COLUMNS.number), 0))) or 0
+    connection.execute(insert(schema.commands), rows)
+    made = [row["command_id"] for row in rows[:AUDITED]]
     subject = devices[0] if len(devices) == 1 else f"{len(devices)} devices"
-    record(connection, at=now, actor=OPERATOR, action=f"command {request.kind}", subject=subject, options=options, commands=made[:20])
+    record(connection, at=now, actor=OPERATOR, action=f"command {request.kind}", subject=subject, options=options, commands=made)
     send_waiting(connection, now, devices)
-    return [get_command(connection, command_id, now) for command_id in made]
+    found = connection.execute(select(schema.commands).where(_COLUMNS.number > before).order_by(_COLUMNS.number))
+    return [_view(row, now) for row in found]
 
 
 def _devices_of(connection: Connection, request: CommandRequest, now: float) -> list[str]:
@@ -74,11 +81,11 @@ def _devices_of(connection: Connection, request: CommandRequest, now: float) -> 
     return wanted
 
 
-def _create(connection: Connection, director: Director, request: CommandRequest, what: tuple[str, dict[str, Any]], now: float) -> str:
+def _build_row(director: Director, request: CommandRequest, what: tuple[str, dict[str, Any]], now: float) -> dict[str, Any]:
     device, options = what
     command_id, expires_at = f"c-{secrets.token_hex(8)}", now + request.expires_in_s
     command = Command(Command.SCHEMA_VERSION, command_id, device, request.kind, to_text(expires_at), options)
-    row = {
+    return {
         "command_id": command_id,
         "device": device,
         "kind": request.kind,
@@ -88,8 +95,6 @@ def _create(connection: Connection, director: Director, request: CommandRequest,
         "created_at": now,
         "expires_at": expires_at,
     }
-    connection.execute(insert(schema.commands).values(row))
-    return command_id
 
 
 def send_waiting(connection: Connection, now: float, devices: Iterable[str]) -> int:
@@ -102,10 +107,11 @@ def send_waiting(connection: Connection, now: float, devices: Iterable[str]) -> 
     query = select(_COLUMNS.command_id, _COLUMNS.device, _COLUMNS.envelope).where(wanted).order_by(_COLUMNS.number)
     query = query.where(_COLUMNS.device == next(iter(online))) if len(online) == 1 else query
     rows = [row for row in connection.execute(query) if row.device in online]
-    for row in rows:
-        queue_message(connection, row.device, Channel.COMMAND, row.envelope, now)
-        values = {"state": CommandState.SENT.value, "sent_at": func.coalesce(_COLUMNS.sent_at, now)}
-        connection.execute(update(schema.commands).where(_COLUMNS.command_id == row.command_id).values(values))
+    queue_messages(connection, Channel.COMMAND, [(row.device, row.envelope) for row in rows], now)
+    values = {"state": CommandState.SENT.value, "sent_at": func.coalesce(_COLUMNS.sent_at, now)}
+    for begin in range(0, len(rows), IDS_PER_STATEMENT):
+        ids = [row.command_id for row in rows[begin : begin + IDS_PER_STATEMENT]]
+        connection.execute(update(schema.commands).where(_COLUMNS.command_id.in_(ids)).values(values))
     return len(rows)
 
 

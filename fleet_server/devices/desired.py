@@ -1,5 +1,6 @@
 """The desired state of a device: issue a new revision, signed by the director key, and queue it for the link."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -82,6 +83,14 @@ def queue_message(connection: Connection, device: str, channel: Channel, payload
         connection.execute(delete(outbox).where(outbox.c.device == device, outbox.c.channel == channel.value))
     connection.execute(insert(outbox).values(device=device, channel=channel.value, payload=payload, created_at=now))
     mark(connection, Change.OUTBOX)
+
+
+def queue_messages(connection: Connection, channel: Channel, messages: Sequence[tuple[str, bytes]], now: float) -> None:
+    """Put many messages, each with its device, into the outbox of a channel on which every one counts."""
+    if messages:
+        rows = [{"device": device, "channel": channel.value, "payload": payload, "created_at": now} for device, payload in messages]
+        connection.execute(insert(schema.mqtt_outbox), rows)
+        mark(connection, Change.OUTBOX)
 
 
 def find_envelope(connection: Connection, device: str) -> tuple[int, bytes] | None:
