@@ -1,11 +1,14 @@
 """Samples on their way to the server: each once, none lost, none more than asked."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import edge_agent.uploads as uploads_module
 from contract.commands import UploadSamples
@@ -155,6 +158,26 @@ def test_it_ends_when_it_is_told_to(server: UploadServer, tmp_path: Path) -> Non
     keep(tmp_path, b"one")
     assert not send(server, tmp_path, stop=True).ok
     assert left(tmp_path) == [b"one"]
+
+
+FAULTS = st.sampled_from([BREAK_OFF, 503, 507, 409, 422, 403])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(FAULTS, max_size=3), min_size=1, max_size=4), st.integers(1, 6))
+def test_whatever_happens_on_the_way_each_sample_is_there_and_on_the_server_once(lives: list[list[int]], count: int) -> None:
+    kept = [f"sample {number}".encode() for number in range(count)]
+    with UploadServer() as server, tempfile.TemporaryDirectory() as folder:
+        captured = Path(folder)
+        keep(captured, *kept)
+        for faults in lives:
+            server.faults = list(faults)
+            send(server, captured)
+            assert set(contents(server)) | set(left(captured)) == set(kept), "none is lost"
+            assert len(contents(server)) == len(set(contents(server)))
+        server.faults = []
+        assert send(server, captured).ok
+        assert (sorted(contents(server)), left(captured)) == (sorted(kept), [])
 
 
 def test_begun_again_after_everything_came_it_says_the_same_and_sends_nothing(server: UploadServer, tmp_path: Path) -> None:
