@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from contract.application import Application
 from contract.errors import ContractError
 from contract.states import FailureReason
@@ -256,22 +258,11 @@ class WorkerKeeper:
 
     async def _spawn(self, serving: Serving, manner: Manner) -> WorkerProcess:
         link = self.frames.link(serving.application, serving, self.settings.identity, lambda message: self._on_message(serving, message))
-        request = WorkerRequest(
-            package_folder=str(serving.folder),
-            digest=serving.installed.model.digest,
-            variant=manner.variant,
-            slot=self.settings.slot,
-            threads=manner.threads,
-            engines_folder=str(self.settings.data_folder / "engines" / serving.installed.model.digest),
-            application=serving.application,
-            sockets=self.settings.sockets,
+        request = msgspec.structs.replace(
+            self.request_for(serving, manner),
             frames=link.theirs.fileno() if link is not None else -1,
             load_unload=self.settings.load_unload,
             unloaded=self.unloaded,
-            access=self.settings.access,
-            deadline_s=self.settings.deadline_s,
-            data_folder=str(self.settings.data_folder),
-            window_s=self.settings.window_s,
         )
         identity = self._identity_for(serving, opens_source=link is None)
         try:
