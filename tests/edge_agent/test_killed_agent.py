@@ -39,7 +39,7 @@ def kill_in(site: Site, revision: int, state: UpdateState, attempt: int = 1) -> 
         last = site.agent.journal()[-1]
         return (last["revision"], last["state"], last["attempt"]) == (revision, state.value, attempt)
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not reached():
         assert time.monotonic() < deadline, site.agent.journal()[-1]
     site.agent.kill()

@@ -49,7 +49,7 @@ class AgentProcess:
     def wait_until_started(self) -> None:
         """Until it says where it answers."""
         assert self.process is not None
-        wait_until(lambda: (self.home / "run" / "endpoint.json").exists() or self.process.poll() is not None, 15, self.read_log)  # type: ignore[union-attr]
+        wait_until(lambda: (self.home / "run" / "endpoint.json").exists() or self.process.poll() is not None, 60, self.read_log)  # type: ignore[union-attr]
         assert self.process.poll() is None, self.read_log()
 
     def read_log(self) -> str:
@@ -84,7 +84,7 @@ class AgentProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
-    def wait(self, timeout_s: float = 5.0) -> int:
+    def wait(self, timeout_s: float = 20.0) -> int:
         assert self.process is not None
         return self.process.wait(timeout_s)
 
