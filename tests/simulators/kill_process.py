@@ -70,13 +70,20 @@ class KillSite:
         self.banned: set[str] = set()
 
     def __enter__(self) -> "KillSite":  # noqa: PYI034  (Python 3.10 has no Self)
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         enrol(make_home(self.home), self.fleet.make_claim(DEVICE), hardware_class="test", agent_version="0.1.0")
         self.agent.start()
         revision = self._wish("good")
         wrong = self._wait_for_end(revision, "good")
         if wrong:
             raise AssertionError(wrong)
-        return self
 
     def __exit__(self, *given: object) -> None:
         self.agent.kill()
