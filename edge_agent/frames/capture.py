@@ -25,7 +25,8 @@ from edge_agent.frames.doorbell import open_doorbell
 from edge_agent.frames.giving import FrameGiver
 from edge_agent.frames.messages import CaptureRequest
 from edge_agent.frames.process import ENDED, FAILED, GIVEN
-from edge_agent.sources.source import Source, SourceDropped, SourceError, SourceSample
+from edge_agent.sources.live import ThreadedSource
+from edge_agent.sources.source import Source, SourceError
 from edge_agent.sources.table import open_source
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
@@ -129,16 +130,13 @@ def _open(request: CaptureRequest) -> Source:
 async def _give_all(source: Source, giver: FrameGiver) -> SourceError | None:
     """Until it ends; returns why it failed."""
     try:
+        if isinstance(source, ThreadedSource) and source.live_slots:
+            await source.deliver(giver.take)
+            return None
         async with aclosing(source.items()) as items:
             async for item in items:
-                if isinstance(item, SourceSample):
-                    giver.offer(item.name, item.sample)
-                elif isinstance(item, SourceDropped):
-                    giver.drop(item)
-                else:
-                    giver.notice(item)
-                if not source.live_slots:
-                    await giver.wait_for_room()
+                giver.take(item)
+                await giver.wait_for_room()
     except SourceError as error:
         return error
     return None

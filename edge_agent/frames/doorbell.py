@@ -6,9 +6,11 @@ system lacks it, or sealed memory, a plain stream carries every message with its
 
 import array
 import asyncio
+import contextlib
 import os
 import socket
 import struct
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -51,7 +53,10 @@ def make_pair(*, plain: bool) -> tuple[socket.socket, socket.socket]:
 
 
 class Doorbell:
-    """One end, on the running event loop. `on_message` hears every message, `on_end` once that the other end is gone."""
+    """One end. `on_message` hears every message, `on_end` once that the other end is gone, both on the event loop that opened it.
+
+    Any thread may ring and close.
+    """
 
     def __init__(self, end: socket.socket, on_message: Callable[[Arrived], None], on_end: Callable[[], None]) -> None:
         end.setblocking(False)
@@ -61,32 +66,39 @@ class Doorbell:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[list[memoryview], int]] = deque()
         self._closed = self._blocked = False
+        self._lock = threading.RLock()
         self._loop.add_reader(end.fileno(), self._look)
 
     def ring(self, message: bytes, payload: tuple[memoryview, ...] = (), descriptor: int = -1) -> bool:
         """Send one message; what the socket does not take at once waits. False where the other end is gone."""
         if len(message) > MESSAGE_MAX_BYTES:
             raise ValueError(f"a message of {len(message)} bytes; at most {MESSAGE_MAX_BYTES} are sent")
-        if self._closed:
-            return False
-        if len(self._waiting) >= QUEUE_MAX:
-            self.close()
-            return False
-        self._waiting.append((self._parts(message, payload), descriptor))
-        if len(self._waiting) == 1:
-            self._write()
-        return not self._closed
+        parts = self._parts(message, payload)
+        with self._lock:
+            if self._closed:
+                return False
+            self._waiting.append((parts, descriptor))
+            if len(self._waiting) > QUEUE_MAX:
+                self.close()
+            elif len(self._waiting) == 1:
+                self._write()
+            return not self._closed
 
     def close(self) -> None:
         """Close this end; `on_end` hears of it a little later, once."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._waiting.clear()
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._end_here)
+
+    def _end_here(self) -> None:
         self._loop.remove_reader(self._end.fileno())
         self._loop.remove_writer(self._end.fileno())
         self._end.close()
-        self._waiting.clear()
-        self._loop.call_soon(self._on_end)
+        self._on_end()
 
     def _parts(self, message: bytes, payload: tuple[memoryview, ...]) -> list[memoryview]:
         raise NotImplementedError
@@ -108,21 +120,36 @@ class Doorbell:
         raise NotImplementedError
 
     def _write(self) -> None:
-        try:
-            while self._waiting:
-                parts, descriptor = self._waiting[0]
-                rest = _rest(parts, _send(self._end, parts, descriptor))
-                if rest:
-                    self._waiting[0] = (rest, -1)
-                else:
-                    self._waiting.popleft()
-        except BlockingIOError:
+        with self._lock:
+            try:
+                while self._waiting:
+                    parts, descriptor = self._waiting[0]
+                    rest = _rest(parts, _send(self._end, parts, descriptor))
+                    if rest:
+                        self._waiting[0] = (rest, -1)
+                    else:
+                        self._waiting.popleft()
+            except BlockingIOError:
+                self._wait_to_write()
+            except OSError:
+                self.close()
+            else:
+                self._stop_waiting()
+
+    def _wait_to_write(self) -> None:
+        """Go on where the socket takes more; the first time perhaps from another thread."""
+        if not self._blocked:
             self._blocked = True
-            self._loop.add_writer(self._end.fileno(), self._write)
-            return
-        except OSError:
-            self.close()
-            return
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._watch)
+
+    def _watch(self) -> None:
+        with self._lock:
+            if self._blocked and not self._closed:
+                self._loop.add_writer(self._end.fileno(), self._write)
+
+    def _stop_waiting(self) -> None:
+        """On the event loop, since nobody else writes while something waits."""
         if self._blocked:
             self._blocked = False
             self._loop.remove_writer(self._end.fileno())

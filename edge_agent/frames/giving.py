@@ -8,6 +8,7 @@ version takes over between two frames, the old one only finishes what it has.
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from edge_agent.frames.messages import (
 )
 from edge_agent.frames.shelf import PlainShelf, Sample, ShelfError, SlotShelf, Stored
 from edge_agent.frames.slots import SlotPool
-from edge_agent.sources.source import SourceDropped, SourceError, SourceNotice
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceNotice, SourceSample
 
 READERS_AT_ONCE = 2  # during a swap
 NEWS_MAX = 64
@@ -79,10 +80,21 @@ class FrameGiver:
         self._notices: deque[SourceNotice] = deque(maxlen=NEWS_MAX)
         self._trouble: SourceNotice | None = None  # as long as it lasts
         self._end: Ended | None = None
+        self._lock = threading.RLock()  # between the event loop and the thread of a live source
         self._room = asyncio.Event()
         self._room.set()
 
-    # From the source
+    # From the source, on whatever thread it captures
+
+    def take(self, item: Item) -> None:
+        """Whatever comes from it; never waits for a worker."""
+        with self._lock:
+            if isinstance(item, SourceSample):
+                self.offer(item.name, item.sample)
+            elif isinstance(item, SourceDropped):
+                self.drop(item)
+            else:
+                self.notice(item)
 
     def offer(self, name: str, sample: Sample) -> None:
         """Take a sample; never waits."""
@@ -125,8 +137,9 @@ class FrameGiver:
 
     def end(self, error: SourceError | None) -> None:
         """Nothing more comes; what waits is still given."""
-        self._end = Ended(str(error)[:TEXT_MAX] if error is not None else "")
-        self._give()
+        with self._lock:
+            self._end = Ended(str(error)[:TEXT_MAX] if error is not None else "")
+            self._give()
 
     def _drop_waiting(self) -> None:
         oldest = self._waiting.popleft()
@@ -138,9 +151,10 @@ class FrameGiver:
     def join(self, open_end: Callable[[Callable[[Arrived], None], Callable[[], None]], Doorbell]) -> None:
         """Another worker's doorbell; `open_end` opens it with the two functions that hear it."""
         reader = _Reader()
-        self._readers.append(reader)
-        reader.doorbell = open_end(lambda arrived: self._hear(reader, arrived), lambda: self._lose(reader))
-        reader.ring(Hello(self._epoch))
+        with self._lock:
+            self._readers.append(reader)
+            reader.doorbell = open_end(lambda arrived: self._hear(reader, arrived), lambda: self._lose(reader))
+            reader.ring(Hello(self._epoch))
 
     def _hear(self, reader: _Reader, arrived: Arrived) -> None:
         if arrived.descriptor >= 0:
@@ -152,8 +166,9 @@ class FrameGiver:
             if reader.doorbell is not None:
                 reader.doorbell.close()
             return
-        self._obey(reader, message)
-        self._give()
+        with self._lock:
+            self._obey(reader, message)
+            self._give()
 
     def _obey(self, reader: _Reader, message: FromReader) -> None:
         if isinstance(message, Leave):
@@ -179,12 +194,13 @@ class FrameGiver:
 
     def _lose(self, reader: _Reader) -> None:
         """The worker is gone, or speaks nonsense."""
-        self._readers.remove(reader)
-        held, reader.held = reader.held, None
-        if held is not None:
-            held.stored.free()
-            self.drop(SourceDropped(held.frame.name, ENDED_WITH_IT))
-        self._give()
+        with self._lock:
+            self._readers.remove(reader)
+            held, reader.held = reader.held, None
+            if held is not None:
+                held.stored.free()
+                self.drop(SourceDropped(held.frame.name, ENDED_WITH_IT))
+            self._give()
 
     def _give(self) -> None:
         """What waits, to the newest reader, if it is free."""
@@ -196,7 +212,8 @@ class FrameGiver:
             reader.wants = False
             if self._give_frame(reader, self._waiting[0]):
                 reader.held = self._waiting.popleft()
-                self._room.set()
+                if not self.live_slots:  # a file, which is read on the event loop
+                    self._room.set()
         elif self._end is not None:
             reader.wants = False
             reader.ring(self._end)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 import numpy as np
@@ -37,8 +38,10 @@ class LivePolicy(NamedTuple):
 class Mailbox:
     """Between the capture thread, which puts, and the event loop, which takes."""
 
-    def __init__(self, name: str, slots: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, name: str, slots: int, loop: asyncio.AbstractEventLoop, deliver: Callable[[Item], None] | None = None) -> None:
+        """`deliver` gets whatever comes at once, on the capture thread, in place of whoever takes; it must not block."""
         self.name = name
+        self._deliver = deliver
         self.put_count = 0
         self.stopped = threading.Event()
         self._slots = slots
@@ -168,6 +171,13 @@ class Mailbox:
         return found
 
     def _tell(self) -> None:
+        if self._deliver is not None:
+            with self._room:
+                found = self._pick()
+            for item in found:
+                self._deliver(item)
+            if not self._ended:
+                return
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._news.set)
 
@@ -188,7 +198,11 @@ class ThreadedSource:
     async def items(self) -> AsyncGenerator[Item, None]:
         """Samples, losses and trouble as they come."""
         slots = 1 if self._policy is None else self._policy.slots
-        box = Mailbox(self._name, slots, asyncio.get_running_loop())
+        async with aclosing(self._items_of(Mailbox(self._name, slots, asyncio.get_running_loop()))) as items:
+            async for item in items:
+                yield item
+
+    async def _items_of(self, box: Mailbox) -> AsyncGenerator[Item, None]:
         run = self._run_once if self._policy is None else self._run_live
         thread = threading.Thread(target=run, args=(box,), name=f"source-{self._name}"[:60], daemon=True)
         thread.start()
@@ -199,6 +213,12 @@ class ThreadedSource:
         finally:
             box.stop()
             await asyncio.to_thread(thread.join, JOIN_S)
+
+    async def deliver(self, take: Callable[[Item], None]) -> None:
+        """Give everything to `take` as it comes, on the capture thread; for live sources, whose `take` makes room itself."""
+        async with aclosing(self._items_of(Mailbox(self._name, 1, asyncio.get_running_loop(), take))) as items:
+            async for _ in items:
+                pass
 
     def _run_once(self, box: Mailbox) -> None:
         box.end(self._attempt(box))

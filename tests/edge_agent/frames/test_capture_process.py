@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -27,9 +28,11 @@ from edge_agent.frames.doorbell import make_pair
 from edge_agent.frames.frame_source import FrameSource
 from edge_agent.frames.messages import CaptureRequest
 from edge_agent.frames.process import CaptureProcess, start_capture
-from edge_agent.sources.source import Item, SourceError, SourceSample
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
 from edge_agent.worker.messages import FromWorker, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, StartError, WorkerKeeper
+from tests.edge_agent.sources.live_sources import SOUND
+from tests.edge_agent.sources.test_microphone import stand_in
 from tests.edge_agent.test_worker_keeper import serving_of
 from tests.simulators.packages import make_frames, make_package
 
@@ -100,6 +103,29 @@ def test_a_folder_is_captured_once_and_what_happened_is_said(tmp_path: Path) -> 
         assert process.returncode == 0
 
     asyncio.run(story())
+
+
+def test_a_live_source_never_waits_and_what_was_too_much_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = np.arange(5000, dtype="<i2")  # windows of 100 samples
+    stand_in(tmp_path, monkeypatch, sound.tobytes(), endless=True)
+    wanted = CaptureRequest("microphone", b"{}", SOUND.inputs, str(tmp_path))
+
+    async def story() -> None:
+        async with capturing(wanted) as (_, source, words):
+            await until(lambda: "given" in words)
+            taken, lost = [], 0
+            async for item in source.items():
+                if isinstance(item, SourceSample):
+                    taken.append(item.name)
+                    begin = (int(item.name.rpartition(":")[2]) - 1) * 100
+                    np.testing.assert_allclose(item.sample["sound"] * 32768, sound[begin : begin + 100])
+                elif isinstance(item, SourceDropped):
+                    lost += item.amount
+                if len(taken) + lost == 50:
+                    break
+            assert taken[-1] == "microphone:50", "the newest are kept"
+
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 def test_a_source_that_can_not_be_opened_says_so_to_the_worker(tmp_path: Path) -> None:

@@ -159,3 +159,28 @@ def test_the_thread_ends_with_the_source() -> None:
     drive(ThreadedSource("s", capture, QUICK), bool)
     assert ended.wait(1)
     assert stopped.is_set()
+
+
+def test_what_is_delivered_comes_at_once_and_on_the_capture_thread() -> None:
+    found: list[tuple[Item, str]] = []
+    enough = threading.Event()
+
+    def capture(box: Mailbox) -> None:
+        for number in range(5):
+            box.put(f"s:{number}", sample(number))
+            assert found[-1][0].name == f"s:{number}", "before the next one is captured"  # type: ignore[union-attr]
+        box.drop("s:5", "no sample")
+        enough.set()
+        box.stopped.wait()
+
+    async def story() -> None:
+        delivering = asyncio.create_task(
+            ThreadedSource("s", capture, QUICK).deliver(lambda item: found.append((item, threading.current_thread().name)))
+        )
+        await asyncio.to_thread(enough.wait, 10)
+        delivering.cancel()
+        await asyncio.wait([delivering])
+
+    asyncio.run(story())
+    assert {thread for _, thread in found} == {"source-s"}
+    assert [type(item) for item, _ in found] == [SourceSample] * 5 + [SourceDropped]
