@@ -20,8 +20,9 @@ from contract.codec import encode
 from contract.files import sha256_of
 from contract.package import Package
 from edge_agent.children import CHILDREN
-from edge_agent.home import Home
+from edge_agent.home import Home, make_home
 from edge_agent.settings import Settings
+from edge_agent.status import read_status
 from edge_agent.update.records import ApplicationRef, Installed
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD, SlotStore
 from edge_agent.worker import child_identity
@@ -234,6 +235,18 @@ def test_a_user_that_does_not_exist_is_refused_in_words_and_the_default_one_is_o
         settle_identity(home, "no-such-user")
     if child_identity.WORKER_USER not in {entry.pw_name for entry in pwd.getpwall()}:
         assert settle_identity(home, Settings().worker_user)[0] is None
+
+
+def test_an_agent_without_such_a_user_says_why_in_its_status(tmp_path: Path) -> None:
+    if child_identity.WORKER_USER in {entry.pw_name for entry in pwd.getpwall()}:
+        pytest.skip("this machine has the user")
+    home = make_home(tmp_path / "home")
+    with AgentProcess(home.folder) as agent:
+        wait_until(lambda: read_status(home.status) is not None, 20, agent.read_log)
+        status = read_status(home.status)
+        assert status is not None
+        (finding,) = [finding for finding in status.findings if finding.subject == "Worker"]
+        assert (finding.verdict, "there is no user eyelet-worker; make one: useradd" in finding.text) == ("note", True)
 
 
 def test_the_agents_own_user_is_no_other_and_no_trouble() -> None:
