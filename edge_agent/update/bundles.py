@@ -15,7 +15,7 @@ from edge_agent.update.lone_package import LONE_POLICY
 from edge_agent.update.plan import Documents, StepFailedError
 from edge_agent.update.records import Wish
 from edge_agent.update.repository import ask_tuf, read_documents, target_paths
-from edge_agent.update.tuf_child import NO_SPACE, UNTRUSTED, TufRequest
+from edge_agent.update.tuf_messages import NO_SPACE, UNTRUSTED, TufRequest
 
 
 def bundle_name(index: BundleIndex) -> str:

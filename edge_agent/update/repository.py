@@ -17,7 +17,7 @@ from edge_agent.home import Home
 from edge_agent.update.downloads import Patience
 from edge_agent.update.plan import Documents, StepFailedError
 from edge_agent.update.records import Wish
-from edge_agent.update.tuf_child import NO_SPACE, REFUSED, UNTRUSTED, TufAnswer, TufRequest
+from edge_agent.update.tuf_messages import NO_SPACE, REFUSED, UNTRUSTED, TufAnswer, TufRequest
 
 REFRESH_TIMEOUT_S = 120.0
 

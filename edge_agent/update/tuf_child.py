@@ -25,42 +25,13 @@ from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
 from edge_agent.http_client import BROKEN, HttpError, ServerHttp, describe
 from edge_agent.update.disk import REAL_DISK, replace_content
+from edge_agent.update.tuf_messages import NO_SPACE, REFUSED, UNREACHABLE, UNTRUSTED, TufAnswer, TufRequest
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import end_with_parent
 
 _PIECE_BYTES = 64 * 1024
 _NOT_FOUND = 404
 BUNDLE_URL = "bundle:///"
-UNTRUSTED, UNREACHABLE, REFUSED, NO_SPACE = "untrusted", "unreachable", "refused", "no space"
-
-
-class TufRequest(msgspec.Struct, frozen=True):
-    """What to ask the repository for. Paths are those of files and folders on this device.
-
-    With `bundle_file` a bundle is the repository, and no server is asked.
-    """
-
-    server_url: str
-    device: str
-    password_file: str
-    ca_file: str
-    root_file: str
-    metadata_folder: str
-    objects_folder: str
-    targets: tuple[str, ...]
-    bundle_file: str = ""
-
-
-class TufAnswer(msgspec.Struct, frozen=True):
-    """`targets` has each wanted path: digest and length, or None where nobody vouches for it.
-
-    With `error`, `kind` says whether the repository is `untrusted`, `unreachable`, the server
-    `refused` this device, or there is `no space` on this device's disk.
-    """
-
-    targets: dict[str, FileEntry | None] = {}
-    error: str = ""
-    kind: str = ""
 
 
 def _pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

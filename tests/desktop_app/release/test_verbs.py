@@ -12,7 +12,8 @@ from desktop_app.cli import run
 from desktop_app.data.project import create_project
 from desktop_app.release.keys import KeyStore
 from desktop_app.release.server_client import ServerClient
-from edge_agent.update.tuf_child import TufRequest, refresh
+from edge_agent.update.tuf_child import refresh
+from edge_agent.update.tuf_messages import TufRequest
 from tests.desktop_app.release.live_server import running_server
 from tests.desktop_app.release.test_publishing import APPLICATION
 from tests.simulators.devices import enrol

@@ -30,7 +30,8 @@ from edge_agent.frames.messages import (
     encode_ring,
 )
 from edge_agent.update.bundles import wish_for_bundle
-from edge_agent.update.tuf_child import TufRequest, refresh
+from edge_agent.update.tuf_child import refresh
+from edge_agent.update.tuf_messages import TufRequest
 from edge_agent.worker.shadow_frames import Pair, encode_pair, read_pair
 from tests.edge_agent.fuzz.fuzzing import Door, Opened
 from tests.simulators.packages import make_package

@@ -32,7 +32,8 @@ from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.serving.http_messages import REASONS
 from edge_agent.update.patch_child import rebuild
 from edge_agent.update.rebuilding import RebuildRequest
-from edge_agent.update.tuf_child import TufRequest, refresh
+from edge_agent.update.tuf_child import refresh
+from edge_agent.update.tuf_messages import TufRequest
 from tests.edge_agent.fuzz.fuzzing import Door, Opened
 from tests.edge_agent.serving.serving_thread import serving
 from tests.simulators.artifact_server import ArtifactServer
