@@ -4,8 +4,10 @@
 of that target beside it, each under its own SHA-256.
 """
 
+import contextlib
 import logging
 import shutil
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from fleet_server.errors import NotFoundError
 from fleet_server.store.artifacts import ArtifactStore
 
 INDEX_MAX_BYTES = 256 * 1024
+PATCHES_MAX_BYTES = 4 << 30
+DISK_RESERVE_BYTES = 1 << 30
 _INDEX = "index.json"
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ class DerivedFiles:
     def __init__(self, artifacts: ArtifactStore) -> None:
         self._artifacts = artifacts
         self.folder = artifacts.folder.with_name("derived")
+        self._making_blocks = threading.Lock()
 
     def blocks_of(self, sha256: str) -> bytes:
         """The list of an artifact's blocks as JSON, made at the first time.
@@ -47,12 +52,14 @@ class DerivedFiles:
         """
         path = self._artifacts.path_of(sha256)
         kept = self.folder / "blocks" / f"{sha256}.json"
-        try:
-            return read_bounded(kept, INDEX_MAX_BYTES)
-        except (OSError, ContractError):
-            pass
         if not path.is_file():
             raise NotFoundError(f"the artifact {sha256[:16]}… is not here")
+        with self._making_blocks:  # many devices ask for the same new file at once
+            with contextlib.suppress(OSError, ContractError):
+                return read_bounded(kept, INDEX_MAX_BYTES)
+            return self._make_blocks(path, kept)
+
+    def _make_blocks(self, path: Path, kept: Path) -> bytes:
         body = encode(block_list_of(path))
         try:
             write_atomic(kept, body)
@@ -95,6 +102,11 @@ class DerivedFiles:
         folder = self._place(target)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def has_room(self) -> bool:
+        """Whether more patches may be kept: neither their own limit nor that of the disk is reached."""
+        sizes = [path.stat().st_size for path in (self.folder / "patches").glob("*/*")]
+        return sum(sizes) < PATCHES_MAX_BYTES and shutil.disk_usage(self._artifacts.folder).free > DISK_RESERVE_BYTES
 
     def keep_only(self, targets: Iterable[str]) -> None:
         """Remove the patches of all other targets, and what a killed server left half made."""

@@ -18,11 +18,12 @@ from contract.package import read_manifest
 from fleet_server.deltas.derived import DerivedFiles
 from fleet_server.deltas.making import MakeAnswer, MakeRequest, temporary_path
 from fleet_server.deltas.pairs import Pair, plan_pairs
+from fleet_server.errors import FleetError
 from fleet_server.store import schema
 from fleet_server.store.artifacts import ArtifactStore
 from fleet_server.store.database import Database
 
-EVERY_S = 20.0
+EVERY_S = 30.0
 MAKE_TIMEOUT_S = 900.0
 VERSIONS_MAX = 8
 _UNDER_WAY = ("ready", "running", "paused", "rolling_back")
@@ -58,7 +59,7 @@ async def run_patch_making(database: Database, artifacts: ArtifactStore) -> None
     while True:
         try:
             await make_missing(database, artifacts, derived)
-        except (OSError, ContractError) as error:
+        except (OSError, ContractError, FleetError) as error:
             _LOG.warning("Patches could not be made: %s", error)
         await asyncio.sleep(EVERY_S)
 
@@ -69,7 +70,10 @@ async def make_missing(database: Database, artifacts: ArtifactStore, derived: De
     pairs = await asyncio.to_thread(partial(_plan, published, artifacts))
     await asyncio.to_thread(derived.keep_only, {pair.target.sha256 for pair in pairs})
     missing = [pair for pair in pairs if pair.base_sha256 not in derived.index_of(pair.target.sha256).tried]
-    for pair in missing:
+    for number, pair in enumerate(missing):
+        if not await asyncio.to_thread(derived.has_room):
+            _LOG.info("No room for more patches; %s are not made", len(missing) - number)
+            return number
         await _make(pair, artifacts, derived)
     return len(missing)
 

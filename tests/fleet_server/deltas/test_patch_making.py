@@ -97,6 +97,12 @@ def test_patches_of_a_withdrawn_version_go(published, make, studio, floor) -> No
     assert not (DerivedFiles(floor.artifacts).folder / "patches" / sha256_of(SECOND)).exists()
 
 
+def test_no_more_is_made_than_there_is_room_for(published, make, monkeypatch) -> None:
+    monkeypatch.setattr("fleet_server.deltas.derived.PATCHES_MAX_BYTES", 0)
+    assert make() == 0
+    assert offered(published).patches == ()
+
+
 def test_a_damaged_index_is_taken_as_none(published, make, floor) -> None:
     make()
     (DerivedFiles(floor.artifacts).folder / "patches" / sha256_of(SECOND) / "index.json").write_bytes(b"{")
