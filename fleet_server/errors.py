@@ -48,6 +48,12 @@ class TooManyError(FleetError):
     http_code = 429
 
 
+class TimedOutError(FleetError):
+    """The body did not come in time."""
+
+    http_code = 408
+
+
 class TooLargeError(FleetError):
     """The body is larger than its bound."""
 

@@ -20,7 +20,7 @@ from fleet_server.trust.server_keys import ServerKeyPair
 
 T = TypeVar("T")
 P = ParamSpec("P")
-UPLOADS_AT_ONCE = 4
+UPLOADS_AT_ONCE = 8
 """Bodies of samples in memory at a time."""
 DeviceChange = Callable[[str], Awaitable[None]]
 
@@ -50,6 +50,7 @@ class Floor:
     expel: DeviceChange = _nothing
     enrolments: AttemptLimit = field(init=False)
     logins: AttemptLimit = field(init=False)
+    uploading: set[str] = field(default_factory=set)
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UPLOADS_AT_ONCE))
 
     def __post_init__(self) -> None:

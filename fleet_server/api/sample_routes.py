@@ -1,6 +1,8 @@
 """Routes of field samples: devices send them as the answer to a command, operators list, fetch and delete them."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,11 +13,12 @@ from sqlalchemy.exc import OperationalError
 from contract.samples import LINE_MAX_BYTES, SAMPLE_MAX_BYTES, SampleView, SentSample, UploadState, split_sample
 from fleet_server.api.floor import Floor
 from fleet_server.api.guards import take_device, take_operator
-from fleet_server.errors import FullError
+from fleet_server.errors import FullError, TimedOutError, TooManyError
 from fleet_server.samples.intake import Arrival, take_sample, view_upload
 from fleet_server.samples.listing import SampleQuery, delete_sample, get_sample, list_samples, remove_unused
 
 AnyRequest = Request[Any, Any, Any]
+BODY_S = 300.0
 BODY_MAX_BYTES = SAMPLE_MAX_BYTES + LINE_MAX_BYTES + 1
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 After = Annotated[int, QueryParameter(ge=0)]
@@ -39,12 +42,33 @@ async def put_sample(request: AnyRequest, command_id: FromPath[str], sha256: Fro
     """The body: its line as JSON, a line break, its data. Answered once file and row are on the disk; sending again is harmless."""
     floor, device = take_device(request)
     await floor.read(view_upload, device, command_id, floor.clock())  # before the body is read
-    async with floor.uploads:
-        sample = split_sample(await request.body(), sha256)
+    async with _turn(floor, device):
+        sample = split_sample(await _read_body(request), sha256)
         try:
             return await asyncio.to_thread(_store, floor, (device, command_id), sample)
         except (OSError, OperationalError) as error:
             raise FullError(f"the server can not write the sample: {error}", "Is its disk full? The device keeps the sample.") from error
+
+
+@contextlib.asynccontextmanager
+async def _turn(floor: Floor, device: str) -> AsyncIterator[None]:
+    """One of the few bodies that may be in memory, and the only one of this device, so that slow devices do not hold up the others."""
+    if device in floor.uploading:
+        raise TooManyError("another sample of this device is on its way", "Send one after the other.")
+    floor.uploading.add(device)
+    try:
+        async with floor.uploads:
+            yield
+    finally:
+        floor.uploading.discard(device)
+
+
+async def _read_body(request: AnyRequest) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.body()
+    except TimeoutError as error:
+        raise TimedOutError(f"the sample did not come whole within {BODY_S:g} s", "Send it again.") from error
 
 
 def _store(floor: Floor, whose: tuple[str, str], sample: SentSample) -> UploadState:

@@ -117,6 +117,7 @@ def test_samples_are_kept_for_a_while_because_the_operator_asked(site: Site) -> 
     assert "120 an hour" in result.text
     wait_until(lambda: len(list_samples(captured)) >= 2, 20)
     assert {kept.line.reason for kept in list_samples(captured)} == {"asked"}
+    assert "no slot" in site.ask("capture_samples", slot="side").text
 
 
 def test_the_same_command_after_a_kill_is_answered_and_not_done_again(site: Site) -> None:

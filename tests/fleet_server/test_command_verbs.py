@@ -1,6 +1,7 @@
 """`eyelet-fleet command` and `eyelet-fleet samples` against a real server and connected devices, with what a user types."""
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -123,6 +124,36 @@ def test_samples_are_listed_downloaded_and_deleted(tmp_path):
         assert "no sample is here" in await place.run("samples", "list")
 
     at_a_server(tmp_path, story)
+
+
+def test_a_body_that_never_ends_is_given_up_and_the_device_may_send_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("fleet_server.api.sample_routes.BODY_S", 0.2)
+
+    async def story(place: Place) -> None:
+        async with place.device("pi-1", obey=keep_quiet) as device:
+            (made,) = await place.json("command", "send", "pi-1", "--kind", "upload_samples")
+            assert await answer_to_half_a_body(place, device, f"/v1/uploads/{made['command_id']}/{'0' * 64}") == b"HTTP/1.1 408"
+            command = Command(1, made["command_id"], "pi-1", "upload_samples", "")
+            assert (await place.upload_for(device)(command)).ok
+
+    at_a_server(tmp_path, story)
+
+
+async def answer_to_half_a_body(place: Place, device: SimulatedDevice, path: str) -> bytes:
+    """Version and code of the answer to a body of which half never comes."""
+    url = httpx.URL(place.server.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    word = base64.b64encode(f"{device.credentials.device}:{device.credentials.password}".encode()).decode()
+    lines = (f"PUT {path} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Authorization: Basic {word}", "Content-Length: 100", "", "half")
+    writer.write("\r\n".join(lines).encode())
+    answer = await reader.readexactly(12)
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def keep_quiet(_command: Command) -> None:
+    """A device that is slow to answer."""
 
 
 def test_the_help_knows_every_kind_and_every_option():

@@ -14,6 +14,8 @@ OPERATOR_PATHS = [
     "/v1/windows",
     "/v1/audit",
     "/v1/trust/keys",
+    "/v1/commands",
+    "/v1/samples",
     "/v1/devices/pi-1",
 ]
 

@@ -123,6 +123,15 @@ def test_a_body_over_its_bound_is_refused(client, devices):
     assert answer.status_code == 413
 
 
+def test_a_device_sends_one_sample_at_a_time(client, devices, floor):
+    command = ask(client)
+    floor.uploading.add("pi-1")
+    assert send(client, devices["pi-1"], command, b"picture").status_code == 429
+    assert send(client, devices["pi-2"], ask(client, "pi-2"), b"picture").status_code == 200
+    floor.uploading.clear()
+    assert send(client, devices["pi-1"], command, b"picture").status_code == 200
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(client, devices, floor, monkeypatch):
     command = ask(client)
 
