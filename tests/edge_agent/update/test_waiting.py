@@ -165,6 +165,18 @@ def test_a_restart_while_it_waits_counts_no_attempt(world: World, device: Watche
     assert (ended(device).state, ended(device).attempt) == (S.DONE, 1)
 
 
+def test_after_a_shadow_run_it_waits_there_and_the_pairs_are_kept(world: World, device: WatchedDevice) -> None:
+    asked = world.wish(2, 2, shadow=True)
+    asked = msgspec.structs.replace(asked, policy=msgspec.structs.replace(asked.policy, activation_windows=(NIGHT,)))
+    assert device.live([asked])
+    found = ended(device)
+    assert found.state is S.DONE
+    assert found.paired is not None
+    assert MIDNIGHT_WORDS in device.words(S.SHADOWING)
+    assert MIDNIGHT_WORDS not in device.words(S.SELF_TESTING)
+    assert device.when(S.ACTIVATING) >= EVENING + datetime.timedelta(hours=6)
+
+
 def test_a_hot_device_waits_until_it_is_cooler(world: World, device: WatchedDevice) -> None:
     readings = iter([HOT, HOT, Heat((Zone(84.0),)), Heat((Zone(60.0),))])
     world.heat = lambda: next(readings, Heat((Zone(50.0),)))
