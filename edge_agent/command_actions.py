@@ -1,12 +1,11 @@
 """What this agent does when the fleet sends a command: one function a kind, never more than the device's own policy allows."""
 
 import asyncio
-import contextlib
 import datetime
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.codec import format_time, parse_time, utc_now
 from contract.commands import Benchmark, CaptureSamples, Command, Report, RestartWorker, UploadSamples
@@ -17,7 +16,7 @@ from edge_agent.commands_received import Action, Outcome
 from edge_agent.slot_runner import SlotRunner
 from edge_agent.update.tools import Tools
 from edge_agent.uploads import Upload, send_samples
-from edge_agent.worker_keeper import StartError
+from edge_agent.worker_keeper import Serving, StartError
 
 LOOK_S = 0.05
 NOT_ALLOWED = Outcome(ok=False, text="this device's owner does not allow it: capture_samples in config.json is off")
@@ -52,14 +51,12 @@ async def _benchmark(means: Means, _command: Command, options: Benchmark) -> Out
     runner = means.runners.get(options.slot)
     if runner is None:
         return _no_slot(options.slot)
-    if not runner.is_settled:
-        return BUSY
     current = runner.state.current
     digest = options.digest or (current.model.digest if current is not None else "")
     if not digest:
         return Outcome(ok=False, text=f"the slot {options.slot} runs no version")
     subject = await means.tools.machinery.in_thread("benchmark-subject", partial(find_subject, means.tools, digest))
-    return await measure_subject(means.tools, subject, options.most_threads)
+    return await _unless_updated(means.runners.values(), measure_subject(means.tools, subject, options.most_threads)) or BUSY
 
 
 async def _capture_samples(means: Means, _command: Command, options: CaptureSamples) -> Outcome:
@@ -100,22 +97,30 @@ async def _restart_worker(means: Means, _command: Command, options: RestartWorke
     serving = runner.keeper.serving
     if serving is None:
         return Outcome(ok=False, text=f"the slot {options.slot} runs no version")
-    if not runner.is_settled:
-        return BUSY
-    start = asyncio.create_task(runner.keeper.serve(serving), name=f"restart-{options.slot}")
+    return await _unless_updated([runner], _serve_anew(runner, serving)) or BUSY
+
+
+async def _serve_anew(runner: SlotRunner, serving: Serving) -> Outcome:
     try:
-        while not start.done():
-            await asyncio.wait([start], timeout=LOOK_S)
-            if not start.done() and not runner.is_settled:
-                return BUSY  # whatever the update starts must have the last word
-        start.result()
+        await runner.keeper.serve(serving)
     except StartError as error:
         return Outcome(ok=False, text=f"another worker does not start, so the one before serves on: {error.detail}")
+    return Outcome(ok=True, text=f"a new worker serves in the slot {runner.name}")
+
+
+async def _unless_updated(runners: Iterable[SlotRunner], work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
+    """The outcome of `work`, None where an update is under way or begins: it must neither be disturbed nor be overtaken."""
+    task = asyncio.create_task(work, name="command")
+    slots = list(runners)
+    try:
+        while not task.done():
+            if not all(runner.is_settled for runner in slots):
+                return None
+            await asyncio.wait([task], timeout=LOOK_S)
+        return task.result()
     finally:
-        start.cancel()
-        with contextlib.suppress(asyncio.CancelledError, StartError):
-            await start
-    return Outcome(ok=True, text=f"a new worker serves in the slot {options.slot}")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _no_slot(slot: str) -> Outcome:
