@@ -37,9 +37,11 @@ class ArtifactServer:
         self.patches: dict[str, dict[str, tuple[Patch, bytes]]] = {}  # by target, then by the patch's SHA-256 as listed
         self.damage: dict[int, int] = {}  # the byte at this place is wrong in so many answers
         self.etags: list[str] = []  # each artifact answer has this ETag, until the list is empty
+        self.endless = False  # artifacts come in chunks, and zeros after them for ever
         self.wrong_length = 0  # so many bytes more than there are, if the headers are to be believed
         self.ranges: list[str] = []  # the `Range` of each answer with an artifact's bytes
         self.info = ServerInfo(name="simulator", version="0", fleet="home", mqtt_url="mqtt://127.0.0.1:1", trust_ready=True)
+        self.sent_bytes = 0  # of endless answers
         self.port = 0
         self._server: http.server.ThreadingHTTPServer | None = None
         self.open()
@@ -167,8 +169,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = {"Content-Range": f"bytes {begin}-{total - 1}/{total}"} if begin else {"Content-Length": str(total)}
         headers |= {"ETag": etag} if etag else {}
         data = self._damaged(data, begin)
+        if simulator.endless:
+            self._send_endlessly(data)
+            return
         cut = simulator.cut_after.pop(0) if simulator.cut_after else None
         self._send(206 if begin else 200, data[begin:], headers, cut)
+
+    def _send_endlessly(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.close_connection = True
+        try:
+            while True:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                self.simulator.sent_bytes += len(data)
+                data = bytes(1 << 16)
+        except OSError:
+            return
 
     def _damaged(self, data: bytes, begin: int) -> bytes:
         damage, changed = self.simulator.damage, bytearray(data)

@@ -89,6 +89,16 @@ Interfere = Callable[[Operation], None]
 """Called before each operation; may raise OSError (that one fails) or PowerCut (nothing works any more)."""
 
 
+def cut_at(step: int) -> Interfere:
+    """The power goes at the operation with this number."""
+
+    def interfere(operation: Operation) -> None:
+        if operation.number == step:
+            raise PowerCut
+
+    return interfere
+
+
 class SimulatedDisk:
     """A `Disk` in `folder`."""
 

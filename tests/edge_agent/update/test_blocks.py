@@ -1,5 +1,6 @@
 """Downloads with a list of block digests: only what is damaged is fetched again, and the list itself is not believed."""
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_agent.http_client import ServerHttp
 from edge_agent.update.block_check import BLOCK_TRIES, BlockCheck, WrongBlockError
 from edge_agent.update.downloads import Patience, WrongContentError, fetch_object
 from tests.simulators.artifact_server import ArtifactServer
+from tests.simulators.disk import PowerCut, SimulatedDisk, cut_at
 from tests.simulators.tuf_folder import TufFolder
 
 BLOCK = BLOCK_LEAST_BYTES
@@ -105,6 +107,31 @@ def test_a_server_without_lists_is_asked_once(server: ArtifactServer, fetch: Fet
     server.block_bytes, server.cut_after = 0, [1000, 1000]
     assert fetch().read_bytes() == DATA
     assert sum(path.endswith("/blocks") for path in server.requests) == 1
+
+
+def test_the_power_may_go_at_every_step(server: ArtifactServer, tmp_path: Path) -> None:
+    """With a damaged block on the way: the object is absent or right after each cut, and the next start makes it."""
+    http = ServerHttp(server.url, credentials=("pi-01", "secret"))
+    quick = Patience(0.5, 0.001, 0.002)
+    for step in range(1, 100):
+        server.damage = {3 * BLOCK: 1}
+        folder = tmp_path / f"cut-{step}"
+        folder.mkdir()
+        disk = SimulatedDisk(folder, cut_at(step))
+        try:
+            fetch_object(http, ENTRY, folder / "objects", cancelled=threading.Event(), patience=quick, disk=disk)
+        except PowerCut:
+            disk.lose_power(random.Random(step))
+            path = folder / "objects" / ENTRY.sha256
+            assert not path.exists() or path.read_bytes() == DATA
+            if not path.exists():
+                fetch_object(http, ENTRY, folder / "objects", cancelled=threading.Event(), patience=quick)
+            assert path.read_bytes() == DATA
+        else:
+            assert step > 10
+            http.close()
+            return
+    raise AssertionError("it never ended")
 
 
 @given(

@@ -1,6 +1,7 @@
 """Bundles before a real TUF client: what a server could not get past it, a stick can not either."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from edge_agent.update.bundles import bundle_name, fetch_bundled_documents, find
 from edge_agent.update.disk import REAL_DISK
 from edge_agent.update.plan import Documents, StepFailedError, build_plan, stated_min_version
 from edge_agent.update.records import Wish
+from tests.simulators.disk import PowerCut, SimulatedDisk, cut_at
 from tests.simulators.packages import make_acceptance, make_package
 from tests.simulators.tuf_folder import TufFolder, in_days
 
@@ -185,6 +187,26 @@ def test_a_file_with_other_bytes_is_refused_and_not_kept(desk: Desk, home: Home)
         take_from_bundle(home, wish, entry, REAL_DISK)
     assert caught.value.reason is FailureReason.NOT_TRUSTED
     assert not (home.objects / entry.sha256).exists()
+
+
+def test_the_power_may_go_while_a_file_is_taken(desk: Desk, tmp_path: Path) -> None:
+    entry = next(entry for name, entry in desk.packages[1].manifest.files.items() if name.endswith(".npz"))
+    for step in range(1, 50):
+        home = make_home(tmp_path / f"cut-{step}")
+        wish = desk.bundle(home, 1)
+        disk = SimulatedDisk(home.folder, cut_at(step))
+        try:
+            take_from_bundle(home, wish, entry, disk)
+        except PowerCut:
+            disk.lose_power(random.Random(step))
+            path = home.objects / entry.sha256
+            assert not path.exists() or sha256_of(path.read_bytes()) == entry.sha256
+            take_from_bundle(home, wish, entry, REAL_DISK)
+            assert sha256_of(path.read_bytes()) == entry.sha256
+        else:
+            assert step > 5
+            return
+    raise AssertionError("it never ended")
 
 
 def test_a_stick_that_is_gone_is_a_failure_in_words(desk: Desk, home: Home) -> None:

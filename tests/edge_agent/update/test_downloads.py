@@ -154,6 +154,14 @@ def test_a_file_that_changed_on_the_server_is_fetched_from_the_beginning(server:
     assert server.ranges == ["", "bytes=100000-"], "If-Range let the server begin anew by itself"
 
 
+def test_an_answer_without_end_is_read_no_further_than_promised(server: ArtifactServer, fetch: Fetch) -> None:
+    server.endless = True
+    assert fetch().read_bytes() == DATA
+    (server.artifacts / ("0" * 64)).write_bytes(DATA)
+    with pytest.raises(WrongContentError):
+        fetch(FileEntry("0" * 64, 10))
+
+
 def test_a_cancelled_download_ends_and_keeps_what_it_has(server: ArtifactServer, fetch: Fetch, tmp_path: Path) -> None:
     server.cut_after = [100_000]
     cancelled = threading.Event()

@@ -33,7 +33,7 @@ from edge_agent.update.tools import Machinery, Tools
 from edge_agent.update.work_time import Turn
 from tests.edge_agent.update.examples import wish
 from tests.simulators.artifact_server import ArtifactServer
-from tests.simulators.disk import Operation, PowerCut, SimulatedDisk
+from tests.simulators.disk import PowerCut, SimulatedDisk, cut_at
 from tests.simulators.tuf_folder import TufFolder
 from tests.simulators.updates import make_version
 
@@ -214,7 +214,7 @@ def test_the_power_may_go_at_every_step(server: ArtifactServer, tmp_path: Path) 
         except PowerCut:
             disk.lose_power(random.Random(step))
             assert device.object in (None, TARGET)
-            device = Device(home, server)
+            device = Device(home, server, machinery=simulated(REAL_DISK))
             if device.object is None:
                 device.fetch()
             assert device.object == TARGET
@@ -227,16 +227,8 @@ def test_the_power_may_go_at_every_step(server: ArtifactServer, tmp_path: Path) 
     raise AssertionError("it never ended")
 
 
-def cut_at(step: int) -> Callable[[Operation], None]:
-    def interfere(operation: Operation) -> None:
-        if operation.number == step:
-            raise PowerCut
-
-    return interfere
-
-
-def simulated(disk: SimulatedDisk) -> Machinery:
-    """Threads and child on this thread, on the simulated disk."""
+def simulated(disk: Disk) -> Machinery:
+    """Threads and child on this thread, on this disk."""
 
     async def rebuild_here(request: RebuildRequest) -> RebuildAnswer:
         return rebuild(request, disk)
