@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import psutil
 import pytest
 
 from contract.application import Application, Source
 from contract.commands import Command, CommandResult
-from contract.signing import generate_key
+from contract.signing import PrivateKey, generate_key
 from contract.states import UpdateState
 from edge_agent.capture.store import list_samples
 from edge_agent.enrolment import enrol
 from edge_agent.home import make_home
 from tests.edge_agent.test_fleet_updates import PNG
 from tests.simulators.agents import AgentProcess
-from tests.simulators.fleet import FleetSimulator
+from tests.simulators.fleet import QUICK, FleetSimulator
 from tests.simulators.packages import make_frames, make_package
 from tests.simulators.waiting import wait_until
 
@@ -33,6 +34,7 @@ class Site(NamedTuple):
     fleet: FleetSimulator
     agent: AgentProcess
     home: Path
+    key: PrivateKey
 
     def ask(self, kind: str, **options: object) -> CommandResult:
         return self.insist(self.fleet.command(DEVICE, kind, **options))
@@ -68,13 +70,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         home = make_home(folder / "home").folder
         (home / "config.json").write_text(json.dumps({"capture_samples": True}))
         enrol(make_home(home), fleet.make_claim(DEVICE), hardware_class="test", agent_version="0.1.0")
-        fleet.publish(make_package(folder / "1", key=generate_key(), version=1))
+        key = generate_key()
+        fleet.publish(make_package(folder / "1", key=key, version=1))
         options = {"path": str(folder / "pictures"), "per_second": 20.0}
         fleet.publish_application(Application(1, "door", 1, "digits", Source("folder", options), ()))
         with AgentProcess(home) as agent:
             update = fleet.wait_for_final(fleet.wish(DEVICE, "digits", 1, application=("door", 1)))
             assert update.state is UpdateState.DONE, update
-            yield Site(fleet, agent, home)
+            yield Site(fleet, agent, home, key)
 
 
 def test_a_report_is_sent(site: Site) -> None:
@@ -129,6 +132,19 @@ def test_the_same_command_after_a_kill_is_answered_and_not_done_again(site: Site
     again = site.insist(command, len(site.fleet.results_of(command)) + 1)
     assert (again.ok, again.text) == (first.ok, first.text)
     assert worker_pids(site) == before
+
+
+def test_an_update_under_way_is_not_disturbed(site: Site) -> None:
+    if ("digits", 2) not in site.fleet.models:
+        site.fleet.publish(make_package(site.home.parent / "2", key=site.key, version=2))
+    patient = msgspec.structs.replace(QUICK, probation_s=3600.0)
+    revision = site.fleet.wish(DEVICE, "digits", 2, application=("door", 1), policy=patient)
+    wait_until(lambda: UpdateState.PROBATION in [update.state for update in site.fleet.updates(revision)], 30)
+    for kind in ("benchmark", "restart_worker"):
+        result = site.ask(kind)
+        assert (result.ok, "an update is under way" in result.text) == (False, True), result
+    site.fleet.wait_for_final(site.fleet.wish(DEVICE, "digits", 1, application=("door", 1)), 30)
+    assert site.agent.answers(PNG)["model_version"] == "1"
 
 
 @pytest.fixture
