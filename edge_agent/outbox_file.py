@@ -106,8 +106,8 @@ class OutboxFile:
         self._open()
 
     def _open(self) -> None:
-        self._db = _connect(self._path)
         with _rows_are_ours():
+            self._db = _connect(self._path)
             self.stream: str = _text(self._db.execute("SELECT id FROM stream").fetchone()[0])
             self._count()
             if self.next_sequence < 1 or min(self.dropped.values(), default=0) < 0:
@@ -212,11 +212,11 @@ class OutboxFile:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
             with _rows_are_ours():
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
-            self._db.execute("COMMIT")
+                self._db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # the error that led here says more
                 self._db.execute("ROLLBACK")
@@ -234,7 +234,7 @@ def is_disk_trouble(error: sqlite3.Error) -> bool:
 
 @contextlib.contextmanager
 def _rows_are_ours() -> Iterator[None]:
-    """SQLite checks a page's form, not that a number is a number: what is none counts as a damaged file."""
+    """SQLite checks a page's form, not that a number is a number or a text is one: what is none counts as a damaged file."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:

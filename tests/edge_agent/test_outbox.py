@@ -334,6 +334,15 @@ def test_a_file_with_something_else_in_its_tables_is_set_aside(tmp_path: Path, s
     assert outbox.trouble == ""
 
 
+def test_a_schema_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    Outbox(path).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE message", b"CREATE TABLE m\xff\xfe\xffage"))
+    outbox = Outbox(path)
+    outbox.put(event("hello"))
+    assert (texts(outbox), outbox.trouble) == (["hello"], "")
+
+
 def test_a_file_of_another_schema_is_set_aside_not_waited_for(tmp_path: Path) -> None:
     damage(tmp_path / "outbox.sqlite", "CREATE TABLE message (other TEXT)")
     outbox = Outbox(tmp_path / "outbox.sqlite")

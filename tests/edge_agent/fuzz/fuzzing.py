@@ -52,7 +52,11 @@ class Tally(NamedTuple):
 
 
 class FuzzError(AssertionError):
-    """A door did what no door may do; says how to have it again."""
+    """A door did what no door may do; says how to have it again. `data` is what it was given."""
+
+    def __init__(self, words: str, data: bytes = b"") -> None:
+        super().__init__(words)
+        self.data = data
 
 
 def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 30, seed: int = 0) -> Tally:
@@ -79,9 +83,15 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
 
 
 def again(door: Door, folder: Path, *, seed: int, number: int) -> str:
-    """One round of an earlier run; returns the refusal."""
+    """One round of an earlier run, as far as its seeds are the same (keys and times are not); returns the refusal."""
     with door.open(folder) as opened:
         return opened.take(_bytes_of(door, opened.seeds, seed, number))
+
+
+def give(door: Door, folder: Path, data: bytes) -> str:
+    """These very bytes; returns the refusal."""
+    with door.open(folder) as opened:
+        return opened.take(data)
 
 
 def _bytes_of(door: Door, seeds: Sequence[bytes], seed: int, number: int) -> bytes:
@@ -96,10 +106,10 @@ def _give(door: Door, opened: Opened, data: bytes, name: str) -> str:
     except opened.refusals as error:
         words = str(error)
         if not words.strip() or len(words) > WORDS_MAX:
-            raise FuzzError(f"{name}: {door.name} refuses without words, or with {len(words)} characters: {words[:200]!r}") from error
+            raise FuzzError(f"{name}: {door.name} refuses without words, or with {len(words)} characters: {words[:200]!r}", data) from error
         return type(error).__name__
     except Exception as error:
-        raise FuzzError(f"{name}: {door.name} lets out {type(error).__name__}: {error!s:.300} for {data[:300]!r}") from error
+        raise FuzzError(f"{name}: {door.name} lets out {type(error).__name__}: {error!s:.300} for {data[:300]!r}", data) from error
     return words
 
 
