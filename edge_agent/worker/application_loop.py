@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contract.application import Application
 from contract.codec import utc_now
@@ -16,7 +17,6 @@ from edge_agent.capture.field_samples import FieldSamples, open_field_samples
 from edge_agent.engine.engine import Prediction
 from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.engine.model_spec import DEFAULT_THRESHOLD
-from edge_agent.frames.frame_source import FrameSource
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.sinks.callback import register_callback
@@ -26,6 +26,9 @@ from edge_agent.sources.source import Item, Source, SourceDropped, SourceError, 
 from edge_agent.worker.inference import Inference, QueueFullError
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid
 from edge_agent.worker.rules import Firing, RuleState, take_all
+
+if TYPE_CHECKING:
+    from edge_agent.frames.frame_source import FrameSource
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +110,8 @@ class ApplicationLoop:
 
     async def _open_source(self, stack: AsyncExitStack, data_folder: Path) -> Source:
         if self._frames >= 0:
+            from edge_agent.frames.frame_source import FrameSource  # not for every system
+
             self._source = FrameSource(self._frames)
             stack.callback(self._source.close)
             return self._source
