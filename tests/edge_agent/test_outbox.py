@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.codec import utc_now
+from contract.commands import CommandResult
 from contract.messages import Event, VersionRef, Window
 from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.topics import Channel
@@ -46,6 +47,21 @@ def test_messages_carry_the_stream_and_rising_sequences(outbox: Outbox) -> None:
         (outbox.stream, 2, "b"),
         (outbox.stream, 3, "c"),
     ]
+
+
+def test_the_result_of_a_command_is_written_at_once_numbered_among_the_others_and_kept_until_it_is_acknowledged(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite", hold_s=3600)
+    outbox.put(event("a"))
+    outbox.put(CommandResult(1, "c1", ok=True, text="done", data={"n": 1}))
+    again = Outbox(tmp_path / "outbox.sqlite")  # as after a kill
+    channels = [waiting.channel for waiting in again.waiting()]
+    assert channels == [Channel.EVENT, Channel.COMMAND_RESULT]
+    result = msgspec.json.decode(again.waiting()[1].body, type=CommandResult)
+    assert result == CommandResult(1, "c1", ok=True, text="done", data={"n": 1}, stream=outbox.stream, sequence=2)
+    assert again.acknowledge(again.stream, 2) == 2
+    assert again.waiting() == []
+    outbox.close()
+    again.close()
 
 
 def test_only_an_acknowledgement_removes_and_what_is_above_it_comes_again(outbox: Outbox) -> None:
