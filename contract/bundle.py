@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
-from contract.codec import DOCUMENT_MAX_BYTES, decode, encode
+from contract.codec import DOCUMENT_MAX_BYTES, decode, encode, shorten
 from contract.errors import PackageError, SizeError
 from contract.files import CHUNK_BYTES
 from contract.manifest import FileEntry, Id, VersionNumber
@@ -127,7 +127,7 @@ def _broken_in_words() -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError) as error:
-        raise PackageError(f"the bundle is broken: {error}. Copy it again") from error
+        raise PackageError(f"the bundle is broken: {shorten(error)}. Copy it again") from error
 
 
 def is_bundle_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contract.codec import decode, encode
+from contract.codec import decode, encode, shorten
 from contract.errors import DigestError, FormatError, PackageError, SizeError
 from contract.files import CHUNK_BYTES, atomic_writer, check_file, read_bounded, sha256_of, sha256_of_file, sync_folder
 from contract.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, MANIFEST_PAYLOAD_TYPE, SIGNATURE_NAME, FileEntry, Manifest
@@ -211,7 +211,7 @@ def extract_archive(archive: Path, folder: Path) -> Path:
         sync_folder(temporary)
         temporary.replace(folder)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise PackageError(f"{archive.name} is not a whole package: {error}. Copy or fetch it again") from error
+        raise PackageError(f"{archive.name} is not a whole package: {shorten(error)}. Copy or fetch it again") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

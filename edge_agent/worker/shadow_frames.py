@@ -10,6 +10,7 @@ import struct
 import msgspec
 import numpy as np
 
+from contract.codec import shorten
 from contract.errors import FormatError
 from edge_agent.engine.engine import Prediction, Sample
 
@@ -104,6 +105,6 @@ def decode_pair(header: bytes, body: bytes) -> Pair:
             plain = np.frombuffer(body, dtype, count, offset).reshape(array.shape)
             sample[array.name] = plain.astype(object) if array.is_text else plain
             offset += count * dtype.itemsize
-    except (msgspec.DecodeError, ValueError, TypeError) as error:
-        raise FormatError(f"a pair can not be read: {error}") from error
+    except (msgspec.DecodeError, ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+        raise FormatError(f"a pair can not be read: {shorten(error)}") from error
     return Pair(head, sample)

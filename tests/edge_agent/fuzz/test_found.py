@@ -26,6 +26,7 @@ from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.update.disk import REAL_DISK
 from edge_agent.update.downloads import DownloadError, Patience, Wanted, fetch_file
 from edge_agent.worker.messages import decode_from_worker, decode_request, decode_to_worker
+from edge_agent.worker.shadow_frames import ArrayHead, PairHead, decode_pair
 from tests.edge_agent.fuzz.sockets import CONNACK, SUBACK, _Heard, _publish, answering
 
 KEY = generate_key()
@@ -133,3 +134,10 @@ def test_a_key_whose_scheme_fills_a_page() -> None:
     with pytest.raises(FormatError) as refused:
         public_key_from_dict({**public_key_to_dict(KEY.public), "scheme": "x" * 10_000})
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("dtype", ["3>=,", "(99999999999999,)f8", "f8,(((", "O"])
+def test_a_pair_whose_dtype_is_no_python(dtype: str) -> None:
+    head = PairHead("x", 1.0, [1.0], 1.0, "", "", 0, (ArrayHead("x", dtype, (1,)),))
+    with pytest.raises(FormatError, match="can not be read"):
+        decode_pair(msgspec.msgpack.encode(head), bytes(8))

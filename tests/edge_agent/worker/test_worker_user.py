@@ -147,7 +147,15 @@ def said(agent: AgentProcess) -> dict[str, Any]:
 
 def workers(agent: AgentProcess) -> list[psutil.Process]:
     assert agent.process is not None
-    return [child for child in psutil.Process(agent.process.pid).children() if "worker" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process(agent.process.pid).children() if "worker" in " ".join(_command(child))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Empty of one that has just ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def test_a_worker_is_another_user_without_groups_capabilities_or_a_way_back(agent: AgentProcess, said: dict[str, Any]) -> None:
