@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from contract.application import Application, Source
 from contract.bundle import BundleIndex, write_bundle
 from contract.codec import encode
 from contract.files import sha256_of
@@ -15,7 +16,15 @@ from contract.messages import DesiredApplication
 from contract.package import Package
 from contract.signing import generate_key
 from contract.states import FailureReason
-from contract.trust import ModelPolicy, acceptance_target, manifest_target, model_role, policy_target
+from contract.trust import (
+    ModelPolicy,
+    acceptance_target,
+    application_role,
+    application_target,
+    manifest_target,
+    model_role,
+    policy_target,
+)
 from edge_agent.home import Home, make_home
 from edge_agent.trust_store import TrustError, pin_root
 from edge_agent.update.bundles import bundle_name, fetch_bundled_documents, find_root, take_from_bundle, wish_for_bundle
@@ -103,6 +112,21 @@ def test_documents_and_files_of_a_good_bundle_are_taken(desk: Desk, home: Home) 
     with pytest.raises(StepFailedError, match="the bundle lacks"):
         take_from_bundle(home, wish, FileEntry("0" * 64, 5), REAL_DISK)
     assert len(samples) == acceptance.samples.size_bytes
+
+
+def test_an_application_comes_along_and_another_is_refused(desk: Desk, home: Home) -> None:
+    document = encode(Application(1, "watch", 1, "digits", Source("folder"), ()))
+    path = application_target("watch", 1)
+    desk.documents[path] = document
+    desk.tuf.set_target(application_role("watch"), path, document)
+    wish = desk.bundle(home, 1, application=DesiredApplication("watch", 1, entry_of(document)))
+    documents = fetch(home, wish)
+    plan = build_plan(wish, documents, min_version=1, runtimes={"onnx"}, agent_version="9.9.9")
+    assert plan.application is not None
+    assert plan.application.name == "watch"
+    other = desk.bundle(home, 1, application=DesiredApplication("watch", 1, entry_of(b"other")))
+    with pytest.raises(StepFailedError, match="watch 1"):
+        build_plan(other, fetch(home, other), min_version=1, runtimes={"onnx"}, agent_version="9.9.9")
 
 
 def test_an_older_bundle_than_what_was_seen_is_refused(desk: Desk, home: Home) -> None:
