@@ -193,7 +193,8 @@ class UpdateWork:
 
     async def _commit(self, update: Update) -> Succeeded:
         tools = self._tools
-        if tools.store.check_installed(update.candidate) is None:
+        was_committed = self._slot.proven() == update.candidate  # before a restart, but the journal could not be told
+        if not was_committed and tools.store.check_installed(update.candidate) is None:
             raise StepFailedError(FailureReason.INTERNAL, "the version was damaged on this disk while it was being tried")
         self._point_to_proven(update.candidate)
         plan = self._fetching.plan
@@ -211,7 +212,7 @@ class UpdateWork:
             store.point(name, CURRENT, candidate)
             store.point(name, LAST_KNOWN_GOOD, candidate)
         except OSError as error:
-            if store.pointer(name, LAST_KNOWN_GOOD) != candidate:
+            if candidate not in {self._slot.proven(), store.pointer(name, LAST_KNOWN_GOOD)}:
                 raise
             log.warning("The version is committed, though the disk complained: %s", error)
 

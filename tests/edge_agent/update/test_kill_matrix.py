@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from contract.states import UpdateState
+from edge_agent.home import Home
 from edge_agent.update.disk import RealDisk, replace_content
+from edge_agent.update.slots import LAST_KNOWN_GOOD, SlotStore
 from scripts.kill_matrix import REAL_KILLS, Outcome, build_table, run_kills
-from tests.simulators.disk import PowerCut, SimulatedDisk
+from tests.simulators.disk import Operation, PowerCut, SimulatedDisk, put_tree
 from tests.simulators.kill_cases import ROWS, SCENARIOS, Case, Fault, Template, make_template, plan_cases, run_case
+from tests.simulators.updates import SLOT, Device, World
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,29 @@ def test_the_real_disk_links_or_copies_and_never_replaces(tmp_path: Path) -> Non
     disk.link(tmp_path / "a", tmp_path / "b")
     with pytest.raises(FileExistsError):
         disk.link(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_commit_that_reached_the_disk_before_a_kill_is_not_undone_by_a_disk_that_complains_afterwards(
+    templates: dict[str, Template], tmp_path: Path
+) -> None:
+    template, folder = templates["the next version"], tmp_path / "home"
+    put_tree(folder, template.tree)
+    world = World(template.versions)
+    good = SlotStore(Home(folder))
+
+    def kill_before_the_journal_is_told(operation: Operation) -> None:
+        proven = good.pointer(SLOT, LAST_KNOWN_GOOD)
+        if device.state is UpdateState.COMMITTING and operation.path.name == "journal.jsonl" and proven and proven.model.version == 2:
+            raise PowerCut
+
+    def complain_about_pointers(operation: Operation) -> None:
+        if device.state is UpdateState.COMMITTING and "slots" in operation.path.parts:
+            raise OSError(5, "Input/output error")
+
+    device = Device(folder, world, SimulatedDisk(folder, kill_before_the_journal_is_told))
+    assert not device.live([world.wish(2, 2)])
+    device.disk.is_dead = True
+    device = Device(folder, world, SimulatedDisk(folder, complain_about_pointers))
+    assert device.live([world.wish(2, 2)])
+    assert device.state is UpdateState.DONE
+    assert device.runner.state.current == device.runner.state.last_known_good
