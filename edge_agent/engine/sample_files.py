@@ -30,6 +30,8 @@ def read_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     except InputError:
         raise
     except Exception as error:  # numpy's and zipfile's readers raise whatever they stumble over
+        if type(error) is MemoryError:  # numpy's own kind says that the file claims too much, this one that there is little left
+            raise
         raise InputError(f"{path.name} is no usable .npz file: {str(error)[:200]}") from error
 
 
