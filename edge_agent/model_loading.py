@@ -55,11 +55,8 @@ class ModelLoading:
         self._say = say
         self._task: asyncio.Task[None] | None = None
 
-    def hear(self, asked: RepositoryAsked) -> None:
-        """The worker that answers passes on what an HTTP client asks for."""
-        worker = self._slot.keeper.worker
-        if worker is None:
-            return  # it ended just now, and so did the connection
+    def hear(self, asked: RepositoryAsked, worker: WorkerProcess) -> None:
+        """A worker, perhaps one that another has replaced, passes on what an HTTP client asks for."""
         if self._task is not None and not self._task.done():
             worker.answer(RepositoryAnswered(asked.id, 409, "another model is being loaded or unloaded; ask again when that has ended"))
             return

@@ -41,7 +41,7 @@ from edge_agent.update.table import deadline_s
 from edge_agent.update.tools import Tools
 from edge_agent.update.work import UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
-from edge_agent.worker.messages import FromWorker, RepositoryAsked, RuleFired, SourceEnded, SourceSaid, WindowStats
+from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
 
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -87,6 +87,7 @@ class SlotRunner:
         self.state = Slot()
         self._work = UpdateWork(tools, self)
         self.loading = ModelLoading(self, tools, owner.agent_event)
+        self.keeper.on_asked = self.loading.hear
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._books: dict[Installed, WindowBook] = {}
@@ -288,8 +289,6 @@ class SlotRunner:
             if message.failed:
                 self._source_failures[serving.installed] = message.detail
             self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
-        elif isinstance(message, RepositoryAsked):
-            self.loading.hear(message)
         elif isinstance(message, SourceSaid):
             self._owner.agent_event(f"slot {self.name}: {message.text}", {})
 

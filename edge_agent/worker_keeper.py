@@ -20,7 +20,7 @@ from contract.states import FailureReason
 from edge_agent.frames.keeper import FrameKeeper
 from edge_agent.update.records import Installed
 from edge_agent.worker.child_identity import ChildIdentity
-from edge_agent.worker.messages import Access, FromWorker, WorkerRequest
+from edge_agent.worker.messages import Access, FromWorker, RepositoryAsked, WorkerRequest
 from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
 from edge_agent.worker_trouble import wait_for_trouble
 
@@ -94,6 +94,7 @@ class WorkerKeeper:
         self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
         self._short_lives = 0
+        self.on_asked: Callable[[RepositoryAsked, WorkerProcess], None] = lambda *_: None
         self.unloaded = False  # over HTTP: the worker answers without its model
         self.last_crash = ""  # what was said of the last worker that ended by itself or hung
         self._start_took_s = self._ready_s = 0.0
@@ -273,6 +274,7 @@ class WorkerKeeper:
             if isinstance(error, (OSError, ContractError)):
                 raise StartError(FailureReason.INTERNAL, f"no process could be started: {error}") from error
             raise
+        worker.on_asked = self.on_asked
         if link is not None:
             worker.link = link
             self.frames.unlink_after(link, worker.wait())

@@ -33,6 +33,7 @@ from edge_agent.worker.messages import (
     Probed,
     Ready,
     RepositoryAnswered,
+    RepositoryAsked,
     Stop,
     ToWorker,
     WorkerRequest,
@@ -78,6 +79,7 @@ class WorkerProcess:
         self.link: FrameLink | None = None  # to the capture process that gives it frames
         self._completed = 0
         self._on_message = on_message
+        self.on_asked: Callable[[RepositoryAsked, WorkerProcess], None] = lambda *_: None  # hears what HTTP clients of it ask for
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Pong | Probed]] = {}
         self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
@@ -256,6 +258,8 @@ class WorkerProcess:
                 future.set_result(message)
         elif isinstance(message, Failed):
             self._failed = message
+        elif isinstance(message, RepositoryAsked):
+            self.on_asked(message, self)
         elif isinstance(message, Drained):
             self._drained.set()
         else:
