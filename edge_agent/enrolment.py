@@ -90,11 +90,14 @@ def enrol(home: Home, token: str, *, hardware_class: str, agent_version: str, ag
         hardware_class=hardware_class,
         ca_sha256=claim.ca_sha256,
     )
-    write_private_key(home.identity / "device.key", key, None)
-    write_atomic(home.identity / "password", password.encode(), mode=0o600)
-    write_atomic(home.identity / "director.json", encode(answer.director_key))
-    write_atomic(home.identity / "root.json", root)
-    write_atomic(home.identity / ENROLMENT_FILE, encode(record))  # last: with it the device is enrolled
+    try:
+        write_private_key(home.identity / "device.key", key, None)
+        write_atomic(home.identity / "password", password.encode(), mode=0o600)
+        write_atomic(home.identity / "director.json", encode(answer.director_key))
+        write_atomic(home.identity / "root.json", root)
+        write_atomic(home.identity / ENROLMENT_FILE, encode(record))  # last: with it the device is enrolled
+    except OSError as error:
+        raise EnrolmentError(f"the identity can not be written: {error}. Free some space, and ask for a new token") from error
     return record
 
 

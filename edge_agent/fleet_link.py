@@ -74,15 +74,28 @@ class LinkHandler(Protocol):
         """A session number greater than all before."""
 
 
+def parse_address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether it is TLS.
+
+    Raises:
+        LinkError: it is no mqtt or mqtts address.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:  # half a bracket, or a port beyond all ports
+        raise LinkError(f"{url[:120]!r} is no mqtt or mqtts address: {shorten(error)}") from error
+    if parts.scheme not in _PORTS or not host:
+        raise LinkError(f"{url[:120]!r} is no mqtt or mqtts address")
+    return host, port or _PORTS[parts.scheme], parts.scheme == "mqtts"
+
+
 class FleetLink:
     """Keeps the device connected; `run` ends only when it is cancelled."""
 
     def __init__(self, account: LinkAccount, handler: LinkHandler) -> None:
         """Raises LinkError where the address is none."""
-        parts = urlsplit(account.mqtt_url)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise LinkError(f"{account.mqtt_url[:120]!r} is no mqtt or mqtts address")
-        self._host, self._port, self._tls = parts.hostname, parts.port or _PORTS[parts.scheme], parts.scheme == "mqtts"
+        self._host, self._port, self._tls = parse_address(account.mqtt_url)
         self._account = account
         self._handler = handler
         self._client: paho.Client | None = None

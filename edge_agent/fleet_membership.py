@@ -9,7 +9,7 @@ from edge_agent.fleet_desk import Account, DeskOwner, FleetDesk
 from edge_agent.fleet_link import FleetLink, LinkAccount, LinkError
 from edge_agent.hardware import agent_version
 from edge_agent.home import Home
-from edge_agent.http_client import ServerHttp
+from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.memory import Memory
 from edge_agent.outbox import Outbox
 from edge_agent.running_slots import Begin
@@ -45,9 +45,17 @@ class Membership:
             log.error("%s. The agent serves what it has", error)  # noqa: TRY400  (said in words)
             self.trouble = str(error)
         if self.identity is not None:
-            record = self.identity.record
-            self.http = ServerHttp(record.server_url, credentials=(record.device, self.identity.password), ca_file=self.identity.ca_file)
-            self.repository = Repository(home, record)
+            self._reach_server(self.identity)
+
+    def _reach_server(self, identity: Identity) -> None:
+        record = identity.record
+        try:
+            self.http = ServerHttp(record.server_url, credentials=(record.device, identity.password), ca_file=identity.ca_file)
+        except (HttpError, OSError, ValueError) as error:  # the address, the pinned authority or the password is none any more
+            log.error("The fleet's server can not be asked: %s", error)  # noqa: TRY400  (said in words)
+            self.trouble = f"the fleet's server can not be asked: {error}. Enrol again with a new token and --again"
+            return
+        self.repository = Repository(self._home, record)
 
     @property
     def is_member(self) -> bool:

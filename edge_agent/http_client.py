@@ -39,8 +39,12 @@ class ServerHttp:
         Raises:
             HttpError: `url` is none.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # half a bracket, or a port beyond all ports
+            is_address = False
+        if not is_address:
             raise HttpError(f"{url[:120]!r} is no http or https address of a server")
         self.url = url.rstrip("/")
         self._headers = {"User-Agent": "eyelet-agent"}

@@ -11,11 +11,13 @@ from contract.messages import DESIRED_PAYLOAD_TYPE, Desired, Event, Health, Meas
 from contract.signing import generate_key, public_key_to_bytes, public_key_to_dict, sign_document
 from contract.states import FailureReason, HealthState, UpdateState
 from edge_agent.enrolment import EnrolmentError, EnrolmentRecord, load_identity
+from edge_agent.fleet_link import LinkError, parse_address
+from edge_agent.fleet_membership import Membership
 from edge_agent.hang_watch import HangWatch, look_at
 from edge_agent.home import Home, load_document, make_home
 from edge_agent.memory import Memory, Remembered
 from edge_agent.outbox import Outbox
-from edge_agent.settings import SettingsError, load_settings
+from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.status import Known, build_status, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.tuning import TUNED_FILE, Choice, load_choice
@@ -178,8 +180,14 @@ def identity(folder: Path) -> Iterator[Opened]:
         for name, content in whole.items():
             (home.identity / name).write_bytes(content)
         (home.identity / names[data[:1][0] % len(names) if data else 0]).write_bytes(data[1:])
+        membership = Membership(home, Settings())
+        if membership.http is not None:
+            membership.http.close()
+        with contextlib.suppress(LinkError):  # `join` says so and goes on
+            if membership.identity is not None:
+                parse_address(membership.identity.record.mqtt_url)
         load_identity(home)
-        return ""
+        return membership.trouble and "trouble"
 
     yield Opened([bytes([index]) + whole[name] for index, name in enumerate(names)], take, (EnrolmentError,))
 
