@@ -1,7 +1,8 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
 PYTHON ?= python3.11
 BIN := .venv/bin
-JOBS ?= 2
+# One more than two cores have, for many tests wait for processes.
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-oldest kill-matrix kill-soak fuzz check check-agent-pythons check-arm64 check-tflite-runtime studio bundles deb bench-agent clean

@@ -66,7 +66,7 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
         FuzzError: an error that is not the door's own or has no words, or growth.
     """
     refused: collections.Counter[str] = collections.Counter()
-    with _no_traceback(door), door.open(folder) as opened:
+    with _no_traceback(door), _small_collections(), door.open(folder) as opened:
         for data in opened.seeds:
             _give(door, opened, data, f"seed {len(data)}")
         before = _footprint()
@@ -80,6 +80,16 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
         opened.check()
         grown = _check_growth(door, before)
     return Tally(count, refused.pop("", 0), refused, grown)
+
+
+@contextlib.contextmanager
+def _small_collections() -> Iterator[None]:
+    """What the process holds already (libraries of a gigabyte, in a run of all tests) is not searched for garbage again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def again(door: Door, folder: Path, *, seed: int, number: int) -> str:
