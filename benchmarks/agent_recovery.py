@@ -63,6 +63,11 @@ class SteadyClient(threading.Thread):
             else:
                 self.answered_s.append(time.perf_counter())
 
+    def first_answer_after(self, moment_s: float) -> float | None:
+        """When the first answer came after this moment and after whatever was lost; None where none has come yet."""
+        since_s = max([moment_s, *self.lost_s[-1:]])
+        return next((answered_s for answered_s in list(self.answered_s) if answered_s > since_s), None)
+
     def end(self) -> None:
         """Stop asking."""
         self._ended.set()
@@ -75,17 +80,15 @@ def cause(agent: RunningAgent, client: SteadyClient, number: int) -> Outcome:
     begun_s = time.perf_counter()
     os.kill(worker.pid, number)
     deadline = time.monotonic() + PATIENCE_S
-    while not (worker.pid != _pid(agent) and client.answered_s[-1] > begun_s and len(client.lost_s) > lost_before):
+    while worker.pid == agent.worker().pid or client.first_answer_after(begun_s) is None or len(client.lost_s) == lost_before:
         if time.monotonic() > deadline:
             break
         time.sleep(0.005)
-    first_s = min(moment for moment in client.answered_s if moment > (client.lost_s[-1] if client.lost_s else begun_s))
+    first_s = client.first_answer_after(begun_s)
+    if first_s is None:
+        raise RuntimeError(f"no answer within {PATIENCE_S:g} s after signal {number}")
     time.sleep(SETTLE_S)
     return Outcome(first_s - begun_s, len(client.lost_s) - lost_before)
-
-
-def _pid(agent: RunningAgent) -> int:
-    return agent.worker().pid
 
 
 def measure(times: int) -> dict[str, list[Outcome]]:

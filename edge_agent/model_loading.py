@@ -70,6 +70,7 @@ class ModelLoading:
     async def _answer(self, asked: RepositoryAsked, worker: WorkerProcess) -> None:
         try:
             await (self._load(asked) if asked.load else self._unload(asked))
+            await asyncio.sleep(0)  # the worker before is told first to accept no more, and then that it may answer
             worker.answer(RepositoryAnswered(asked.id, 200))
         except LoadError as error:
             worker.answer(RepositoryAnswered(asked.id, error.state, str(error)))
