@@ -2,33 +2,31 @@
 
 Keys and envelopes are those of securesystemslib; DSSE is specified at https://github.com/secure-systems-lab/dsse.
 A signed document is kept and forwarded as the bytes that came; it is never decoded and encoded again.
+The libraries are loaded with the first key or envelope: a device that is not enrolled yet needs neither, and
+one that is starts its worker first.
 """
 
 import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import Error as SecureSystemsError
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from contract.codec import decode, encode, shorten
 from contract.errors import FormatError, SignatureError, SizeError
 from contract.files import read_bounded, write_atomic
 
-PublicKey = Key
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import CryptoSigner, Key
+
+    PublicKey = Key
+else:
+    PublicKey = Any
+
 ENVELOPE_MAX_BYTES = 2 << 20
 KEY_MAX_BYTES = 16 * 1024
 _BROKEN = (
@@ -39,7 +37,6 @@ _BROKEN = (
     TypeError,
     ValueError,
     AttributeError,
-    SecureSystemsError,
 )
 
 
@@ -72,8 +69,8 @@ class PublicKeyDocument(msgspec.Struct, frozen=True):
 class PrivateKey(NamedTuple):
     """An Ed25519 private key with the signer made from it."""
 
-    signer: CryptoSigner
-    pem_key: Ed25519PrivateKey
+    signer: "CryptoSigner"
+    pem_key: "Ed25519PrivateKey"
 
     @property
     def public(self) -> PublicKey:
@@ -88,15 +85,21 @@ class PrivateKey(NamedTuple):
 
 def generate_key() -> PrivateKey:
     """A new Ed25519 key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     return _from_pem_key(Ed25519PrivateKey.generate())
 
 
-def _from_pem_key(pem_key: Ed25519PrivateKey) -> PrivateKey:
+def _from_pem_key(pem_key: "Ed25519PrivateKey") -> PrivateKey:
+    from securesystemslib.signer import CryptoSigner, SSlibKey
+
     return PrivateKey(CryptoSigner(pem_key, SSlibKey.from_crypto(pem_key.public_key())), pem_key)
 
 
 def write_private_key(path: Path, key: PrivateKey, passphrase: str | None) -> None:
     """Write a private key as PKCS 8, encrypted unless `passphrase` is None, readable by its owner alone."""
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     write_atomic(path, key.pem_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), mode=0o600)
 
@@ -107,6 +110,10 @@ def read_private_key(path: Path, passphrase: str | None) -> PrivateKey:
     Raises:
         SignatureError: not an Ed25519 key, or the passphrase is missing or wrong.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         pem_key = load_pem_private_key(read_bounded(path, KEY_MAX_BYTES), passphrase.encode() if passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -150,6 +157,9 @@ def public_key_from_dict(fields: Mapping[str, Any]) -> PublicKey:
 def _to_key(keyid: str, fields: dict[str, Any]) -> PublicKey:
     if fields.get("keytype") != "ed25519":
         raise FormatError(f"the public key is of type {str(fields.get('keytype'))[:40]!r}, expected ed25519")
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from securesystemslib.signer import Key, SSlibKey
+
     try:
         key = Key.from_dict(keyid, json.loads(json.dumps(fields)))
         raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(fields["keyval"]["public"]))
@@ -162,6 +172,8 @@ def _to_key(keyid: str, fields: dict[str, Any]) -> PublicKey:
 
 def sign_document(payload: bytes, payload_type: str, key: PrivateKey) -> bytes:
     """A DSSE envelope (JSON) over `payload`."""
+    from securesystemslib.dsse import Envelope
+
     envelope = Envelope(payload=payload, payload_type=payload_type, signatures={})
     envelope.sign(key.signer)
     return encode(envelope.to_dict())
@@ -187,6 +199,8 @@ def verify_document(
         SizeError, FormatError: too large, or no envelope of this type.
         SignatureError: no trusted key signed it, or the payload differs from `expected`.
     """
+    from securesystemslib.exceptions import Error as SecureSystemsError
+
     envelope = _parse_envelope(envelope_bytes, payload_type)
     for name, key in trusted.items():
         try:
@@ -207,15 +221,18 @@ def verify_payload(envelope_bytes: bytes, payload_type: str, trusted: Mapping[st
     return read_payload(envelope_bytes, payload_type)
 
 
-def _parse_envelope(envelope_bytes: bytes, payload_type: str) -> Envelope:
+def _parse_envelope(envelope_bytes: bytes, payload_type: str) -> "Envelope":
     if len(envelope_bytes) > ENVELOPE_MAX_BYTES:
         raise SizeError(f"the signed document has {len(envelope_bytes)} bytes, at most {ENVELOPE_MAX_BYTES} are accepted")
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import Error as SecureSystemsError
+
     try:
         fields = msgspec.json.decode(envelope_bytes, type=dict[str, Any])
         msgspec.convert(fields, _Envelope)
         base64.b64decode(fields["payload"], validate=True)
         envelope = Envelope.from_dict(fields)
-    except _BROKEN as error:
+    except (*_BROKEN, SecureSystemsError) as error:
         raise FormatError(f"the signed document is no DSSE envelope: {shorten(error)}") from error
     if envelope.payload_type != payload_type:
         raise FormatError(f"the signed document is of type {str(envelope.payload_type)[:80]!r}, expected {payload_type!r}")
