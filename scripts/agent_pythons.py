@@ -48,7 +48,7 @@ def make_environment(python: str, version: str, *, tests: bool) -> Path:
 
 def run_tests(binary: Path) -> bool:
     """The contract's and the agent's tests."""
-    command = [str(binary), "-m", "pytest", "-n", "2", "tests/contract", "tests/edge_agent"]
+    command = [str(binary), "-m", "pytest", "-n", "3", "tests/contract", "tests/edge_agent"]
     return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
 
 
