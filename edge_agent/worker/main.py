@@ -11,9 +11,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -52,6 +52,7 @@ from edge_agent.worker.messages import (
     decode_to_worker,
     encode_line,
 )
+from edge_agent.worker.named_tasks import NamedTasks
 from edge_agent.worker.opening import OpenedModel, open_model
 from edge_agent.worker.progress import open_inherited
 from edge_agent.worker.shadow_tap import obey_pairing
@@ -78,7 +79,7 @@ class Worker:
         self._door = open_inherited_door()
         self._listeners: Listeners | None = None
         self._application: ApplicationLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = NamedTasks(self._give_up)
         self.ended = asyncio.Event()
 
     def send(self, message: FromWorker) -> None:
@@ -90,7 +91,7 @@ class Worker:
         request, manifest = self._request, self._opened.package.manifest
         self._service.status_file = Home(Path(request.data_folder)).status
         if request.load_unload:
-            self._service.repository = ModelRepository(self.send, lambda: self._start(self._unload(), "unload"))
+            self._service.repository = ModelRepository(self.send, lambda: self._tasks.start(self._unload(), "unload"))
         if request.unloaded:
             await self._unload()
         try:
@@ -110,29 +111,21 @@ class Worker:
             self._opened.latency_us,
         )
         self.send(ready)
-        self._start(self._turn_windows(), "windows")
+        self._tasks.start(self._turn_windows(), "windows")
         if request.application is not None and not request.unloaded:
             from edge_agent.worker.application_loop import ApplicationLoop  # sources and sinks: most workers have none
 
             self._application = ApplicationLoop(
                 request.application, self._inference, manifest, self._opened.variant, request.slot, frames=request.frames
             )
-            self._start(self._application.run(Path(request.data_folder), self.send), "application")
-        self._start(self._read_control(lines), "control")
+            self._tasks.start(self._application.run(Path(request.data_folder), self.send), "application")
+        self._tasks.start(self._read_control(lines), "control")
         await self.ended.wait()
         await self._close()
 
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("the task %s failed", task.get_name(), exc_info=error)
-            self.send(Failed(FailureReason.INTERNAL, f"{task.get_name()}: {error}"))
-            self.ended.set()
+    def _give_up(self, why: str) -> None:
+        self.send(Failed(FailureReason.INTERNAL, why))
+        self.ended.set()
 
     async def _turn_windows(self) -> None:
         while True:
@@ -158,7 +151,7 @@ class Worker:
         elif isinstance(message, Flush):
             self._close_window()
         elif isinstance(message, Drain):
-            self._start(self._drain(), "drain")
+            self._tasks.start(self._drain(), "drain")
         elif isinstance(message, Stop):
             self.ended.set()
         elif isinstance(message, (BeginPairing, EndPairing)):
@@ -196,7 +189,7 @@ class Worker:
 
     def _leave_application(self) -> "list[asyncio.Task[None]]":
         """Let the application end; returns its task, if it has one."""
-        applications = [task for task in self._tasks if task.get_name() == "application"]
+        applications = self._tasks.named("application")
         if self._application is None or not self._application.leave():
             for task in applications:
                 task.cancel()
@@ -213,9 +206,7 @@ class Worker:
         self.ended.set()
 
     async def _close(self) -> None:
-        for task in list(self._tasks):
-            task.remove_done_callback(self._finished)
-            task.cancel()
+        self._tasks.cancel()
         if self._listeners is not None:
             self._listeners.close()
         self._inference.close()

@@ -9,8 +9,6 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Coroutine
-from typing import Any
 
 from contract.states import FailureReason
 from edge_agent.capture.disagreements import Candidate, DisagreementSamples, open_disagreement_samples
@@ -19,6 +17,7 @@ from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.settings import SettingsError
 from edge_agent.worker.main import main as run_child
 from edge_agent.worker.messages import Failed, Flush, FromWorker, Ping, Pong, Ready, Stop, WorkerRequest, decode_to_worker, encode_line
+from edge_agent.worker.named_tasks import NamedTasks
 from edge_agent.worker.opening import OpenedModel
 from edge_agent.worker.shadow_counts import ShadowCounts
 from edge_agent.worker.shadow_frames import Pair, read_pair
@@ -40,7 +39,7 @@ class Shadow:
         self._counts = ShadowCounts()
         self._samples: DisagreementSamples | None = None
         self._said_error = ""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = NamedTasks(self._give_up)
         self.ended = asyncio.Event()
 
     def send(self, message: FromWorker) -> None:
@@ -55,9 +54,9 @@ class Shadow:
         stream, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor), limit=STREAM_LIMIT_BYTES)
         self._samples = self._open_samples()
         self.send(self._ready(begun_s))
-        self._start(self._take_pairs(stream), "pairs")
-        self._start(self._report(), "reports")
-        self._start(self._read_control(lines), "control")
+        self._tasks.start(self._take_pairs(stream), "pairs")
+        self._tasks.start(self._report(), "reports")
+        self._tasks.start(self._read_control(lines), "control")
         await self.ended.wait()
         writer.close()
         await self._close()
@@ -76,17 +75,9 @@ class Shadow:
             log.warning("no samples are kept: %s", error)
             return None
 
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("the task %s failed", task.get_name(), exc_info=error)
-            self.send(Failed(FailureReason.INTERNAL, f"{task.get_name()}: {error}"))
-            self.ended.set()
+    def _give_up(self, why: str) -> None:
+        self.send(Failed(FailureReason.INTERNAL, why))
+        self.ended.set()
 
     async def _take_pairs(self, stream: asyncio.StreamReader) -> None:
         while (pair := await read_pair(stream)) is not None:
@@ -130,9 +121,7 @@ class Shadow:
         self.ended.set()
 
     async def _close(self) -> None:
-        for task in list(self._tasks):
-            task.remove_done_callback(self._finished)
-            task.cancel()
+        self._tasks.cancel()
         if self._samples is not None:
             await asyncio.to_thread(self._samples.close)
         self._opened.engine.close()

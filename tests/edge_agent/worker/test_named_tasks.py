@@ -1,0 +1,34 @@
+import asyncio
+import logging
+
+import pytest
+
+from edge_agent.worker.named_tasks import NamedTasks
+
+
+async def _fail() -> None:
+    raise ValueError("no more")
+
+
+async def _wait() -> None:
+    await asyncio.sleep(60)
+
+
+def test_a_task_that_fails_is_told_by_its_name_and_one_that_is_cancelled_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> list[str]:
+        told: list[str] = []
+        tasks = NamedTasks(told.append)
+        tasks.start(_wait(), "waits")
+        tasks.start(_fail(), "fails")
+        while not told:
+            await asyncio.sleep(0)
+        (waiting,) = tasks.named("waits")
+        assert not tasks.named("fails")
+        tasks.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        return told
+
+    with caplog.at_level(logging.CRITICAL):
+        assert asyncio.run(story()) == ["fails: no more"]
+    assert "the task fails failed" in caplog.text
