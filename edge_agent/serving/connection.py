@@ -47,6 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self._closed = False
         self.draining = False
         self.lingering = False
+        door.coming(self)
 
     # How it stands
 

@@ -13,6 +13,9 @@ class Door(Protocol):
 
     max_body_bytes: int
 
+    def coming(self, connection: "Connection") -> None:
+        """A connection was accepted; it is there a few turns of the loop later, with TLS after the handshake."""
+
     def opened(self, connection: "Connection") -> None:
         """A connection is there."""
 

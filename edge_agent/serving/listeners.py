@@ -88,8 +88,7 @@ class Listeners:
 
     async def drain(self, grace_s: float) -> None:
         """Accept no more; answer what comes on open connections for `grace_s`, each answer being the connection's last."""
-        for server in self._servers:
-            server.close()
+        await self._stop_accepting()
         for door in self._doors:
             door.draining = True
         for connection in self._connections:
@@ -100,10 +99,20 @@ class Listeners:
                 connection.close()
         await self._wait_for_end(grace_s)
 
+    async def _stop_accepting(self) -> None:
+        """Close the servers, a turn after they accepted their last: asyncio drops what a server accepted in the turn of its end."""
+        loop = asyncio.get_running_loop()
+        for listening in [each for server in self._servers for each in server.sockets]:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_reader(listening.fileno())
+        await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+
     async def _wait_for_end(self, timeout_s: float) -> None:
-        """Until the last connection is closed, or no longer."""
+        """Until the last connection is closed, also of those that were accepted and are not there yet; or no longer."""
         self._empty.clear()
-        if self._connections:
+        if not self._service.traffic.is_quiet:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
 

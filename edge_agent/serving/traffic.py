@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from edge_agent.serving.http_messages import Head, HttpError
 
@@ -24,7 +25,13 @@ class Traffic:
         """`max_body_bytes` of one body; of all that are received at once, four times that."""
         self.max_body_bytes = max_body_bytes
         self.connections: set[Connection] = set()
+        self.coming: WeakSet[Connection] = WeakSet()  # accepted, but not there yet; one whose handshake fails just disappears
         self.answers: Counter[int] = Counter()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no connection is open or coming."""
+        return not self.connections and not self.coming
 
     @property
     def body_bytes(self) -> int:
@@ -44,15 +51,20 @@ class TrafficDoor:
         self.draining = False
         self.on_empty: Callable[[], None] = lambda: None
 
+    def coming(self, connection: "Connection") -> None:
+        """See `door.Door`."""
+        self._traffic.coming.add(connection)
+
     def opened(self, connection: "Connection") -> None:
         """A connection is there."""
+        self._traffic.coming.discard(connection)
         connection.draining = self.draining
         self._traffic.connections.add(connection)
 
     def closed(self, connection: "Connection") -> None:
         """A connection is gone."""
         self._traffic.connections.discard(connection)
-        if not self._traffic.connections:
+        if self._traffic.is_quiet:
             self.on_empty()
 
     def answered(self, state: int) -> None:
