@@ -94,6 +94,8 @@ class Worker:
             self._service.repository = ModelRepository(self.send, lambda: self._tasks.start(self._unload(), "unload"))
         if request.unloaded:
             await self._unload()
+        else:
+            self._application = self._make_application()
         try:
             sockets = [socket.socket(fileno=descriptor) for descriptor in request.sockets]
             self._listeners = await open_listeners(sockets, self._service, request.access)
@@ -112,16 +114,21 @@ class Worker:
         )
         self.send(ready)
         self._tasks.start(self._turn_windows(), "windows")
-        if request.application is not None and not request.unloaded:
-            from edge_agent.worker.application_loop import ApplicationLoop  # sources and sinks: most workers have none
-
-            self._application = ApplicationLoop(
-                request.application, self._inference, manifest, self._opened.variant, request.slot, frames=request.frames
-            )
+        if self._application is not None:
             self._tasks.start(self._application.run(Path(request.data_folder), self.send), "application")
         self._tasks.start(self._read_control(lines), "control")
         await self.ended.wait()
         await self._close()
+
+    def _make_application(self) -> "ApplicationLoop | None":
+        """Made before anything is accepted: what it imports would hold up the first requests."""
+        request = self._request
+        if request.application is None:
+            return None
+        from edge_agent.worker.application_loop import ApplicationLoop  # sources and sinks: most workers have none
+
+        manifest, variant = self._opened.package.manifest, self._opened.variant
+        return ApplicationLoop(request.application, self._inference, manifest, variant, request.slot, frames=request.frames)
 
     def _give_up(self, why: str) -> None:
         self.send(Failed(FailureReason.INTERNAL, why))
