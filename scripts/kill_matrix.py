@@ -31,6 +31,7 @@ REAL_KILLS = "SIGKILL (real)"
 COLUMNS = (*(fault.value for fault in Fault), REAL_KILLS)
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108  (faster where there is one; the folder in it is private)
 _SHOWN = 20
+_TELL_EVERY = 25
 
 
 class Outcome(NamedTuple):
@@ -90,9 +91,22 @@ def run_kills(count: int, seed: int) -> Iterator[Outcome]:
 
 
 def collect_kills(part: tuple[int, int]) -> list[Outcome]:
-    """`run_kills` as a list, in a process of its own."""
+    """`run_kills` as a list, in a process of its own; tells how far it is and at once, in full, what failed."""
     logging.disable(logging.CRITICAL)
-    return list(run_kills(*part))
+    outcomes = []
+    for outcome in run_kills(*part):
+        outcomes.append(outcome)
+        if outcome.wrong:
+            tell("\n".join((f"FAILED in {outcome.row}: {outcome.what}:", *outcome.wrong)))
+        elif len(outcomes) % _TELL_EVERY == 0:
+            tell(outcome.what)
+    return outcomes
+
+
+def tell(text: str) -> None:
+    """Write to stderr, in one piece, for several processes write there."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def build_table(outcomes: list[Outcome]) -> str:
