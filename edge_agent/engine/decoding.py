@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 MAX_BODY_BYTES = 64 << 20
+_BAND_PIXELS = 4_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 
@@ -26,7 +27,6 @@ def decode_image(body: bytes, max_pixels: int = MAX_PIXELS) -> "np.ndarray":
     Raises:
         InputError: empty, too many pixels, not one of the known formats, or truncated.
     """
-    import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not body:
@@ -36,8 +36,8 @@ def decode_image(body: bytes, max_pixels: int = MAX_PIXELS) -> "np.ndarray":
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(body), formats=IMAGE_FORMATS) as image:
                 _check_size(image.size, max_pixels)
-                upright = ImageOps.exif_transpose(image)
-                return np.asarray(_to_rgb(upright), dtype=np.uint8)
+                ImageOps.exif_transpose(image, in_place=True)
+                return _pixels(image)
     except UnidentifiedImageError as error:
         raise InputError(f"the bytes are no image of a known format ({', '.join(IMAGE_FORMATS)}); they begin with {body[:8]!r}") from error
     except Image.DecompressionBombError as error:
@@ -65,6 +65,21 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise InputError(f"the image has {width} x {height} pixels, at most {max_pixels} are accepted")
 
 
+def _pixels(image: "Image.Image") -> "np.ndarray":
+    """RGB pixels of a decoded image; a large one is converted in bands, since each copy of it may be all the memory there is."""
+    import numpy as np
+
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:
+        return np.asarray(_to_rgb(image), dtype=np.uint8)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(_to_rgb(image.crop((0, top, width, bottom))))
+    return pixels
+
+
 def _to_rgb(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
@@ -78,4 +93,4 @@ def _to_rgb(image: "Image.Image") -> "Image.Image":
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

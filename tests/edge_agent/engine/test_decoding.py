@@ -39,6 +39,12 @@ def test_sixteen_bits_keep_their_upper_half_and_transparency_lies_on_black() -> 
     assert decode_image(saved(clear, "PNG")).tolist() == [[[0, 0, 0]]]
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_large_picture_is_converted_in_bands_to_the_same_pixels(mode: str) -> None:
+    image = Image.frombytes(mode, (2200, 2048), np.random.default_rng(1).bytes(2200 * 2048 * len(mode)))
+    assert (decode_image(saved(image, "TIFF")) == np.asarray(image.convert("RGB"))).all()
+
+
 def test_exif_turns_the_picture_upright() -> None:
     image = Image.fromarray(np.zeros((2, 6, 3), np.uint8))
     exif = Image.Exif()
