@@ -29,8 +29,20 @@ def _cell(row: Mapping[str, Cell], tensor: TensorSpec) -> np.ndarray:
         return np.array(["" if value is None else str(value)], object)
     try:
         number = math.nan if value in (None, "") else float(value)
-        if math.isnan(number) and np.dtype(tensor.dtype).kind != "f":
-            raise InputError(f"column {tensor.name} is empty, a number is needed")
-        return np.array([number]).astype(tensor.dtype)
     except (ValueError, OverflowError) as error:
         raise InputError(f"column {tensor.name}: {str(value)[:40]!r} is no number") from error
+    dtype = np.dtype(tensor.dtype)
+    if math.isnan(number) and dtype.kind != "f":
+        raise InputError(f"column {tensor.name} is empty, a number is needed")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cell = np.array([number]).astype(dtype)
+    if not _holds(cell, number):
+        raise InputError(f"column {tensor.name}: {str(value)[:40]!r} does not fit into {tensor.dtype}; nothing is converted silently")
+    return cell
+
+
+def _holds(cell: np.ndarray, number: float) -> bool:
+    """Whether the cell is the number: exactly where it holds integers, to its precision where it holds floats."""
+    if cell.dtype.kind == "f":
+        return bool(np.isfinite(cell[0])) == math.isfinite(number)
+    return bool(cell[0] == number)
