@@ -25,4 +25,6 @@ def unpack(encoding: str, body: Body, limit_bytes: int) -> Body:
         raise HttpError(413, f"the body unpacks to more than {limit_bytes} bytes")
     if not decoder.eof:
         raise HttpError(400, f"the {encoding} body is cut short")
+    if decoder.unused_data:
+        raise HttpError(400, f"{len(decoder.unused_data)} bytes follow the end of the {encoding} body; it must be one stream")
     return plain

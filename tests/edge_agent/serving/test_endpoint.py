@@ -1,5 +1,6 @@
 import concurrent.futures
 import contextlib
+import gzip
 import http.client
 import io
 import json
@@ -71,6 +72,7 @@ def test_an_image_body_is_answered_with_label_and_scores(port: int, path: str) -
         ("POST", "/predict", b"{}", {"Content-Type": "application/json"}, 415, "takes an image"),
         ("POST", "/predict", b"x", {**IMAGE, "Content-Encoding": "br"}, 415, "gzip and deflate"),
         ("POST", "/predict", b"no gzip", {**IMAGE, "Content-Encoding": "gzip"}, 400, "broken"),
+        ("POST", "/predict", gzip.compress(b"a") + gzip.compress(b"b"), {**IMAGE, "Content-Encoding": "gzip"}, 400, "must be one stream"),
         ("POST", "/v2/models/digits/infer", b"{", {}, 400, "not valid"),
         ("POST", "/v2/models/digits/infer", b"{}", {}, 400, "inputs"),
         ("POST", "/v2/models/digits/infer", b'{"inputs":[]}', {}, 400, "expected the inputs frame; got none"),
@@ -232,8 +234,6 @@ def test_a_slow_model_answers_in_a_queue_with_a_bound(tmp_path: Path, key: Priva
 
 
 def test_a_body_beyond_the_bound_is_refused_also_when_it_is_compressed(package: Package) -> None:
-    import gzip
-
     with serving(package, max_body_bytes=10_000) as port:
         state, answer, _ = ask(port, "POST", "/predict", gzip.compress(bytes(1_000_000)), {**IMAGE, "Content-Encoding": "gzip"})
         assert (state, "unpacks to more than 10000 bytes" in answer["error"]) == (413, True)
