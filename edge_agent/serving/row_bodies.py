@@ -46,7 +46,8 @@ def decode_csv(body: bytes, spec: ModelSpec) -> Iterator[dict[str, np.ndarray]]:
     wanted = [tensor.name for tensor in spec.inputs]
     wrong = [name for name in wanted if header.count(name) != 1]
     if wrong:
-        raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {', '.join(header)[:200] or 'nothing'}")
+        hint = "; cells are separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
+        raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {', '.join(header)[:200] or 'nothing'}{hint}")
     if not rows[1:]:
         raise InputError("no rows follow the header")
     return (_sample(line, header, cells, spec) for line, cells in rows[1:])

@@ -200,6 +200,8 @@ def test_every_row_of_a_csv_body_gets_its_answer(table: Package, latency_us: flo
         (b"", "names nothing"),
         (b"age,city\n", "no rows"),
         (b"age\n1\n", "column 'city'"),
+        (b"age;city\n1;b\n", "it names age;city; cells are separated by commas"),
+        (b"age,city\n1e39,b\n", "line 2: column age: '1e39' does not fit into float32"),
         (b"age,city,age\n1,b,2\n", "column 'age' once"),
         (b"age,city\n1\n", "line 2 has 1 cells"),
         (b"age,city\n1,b\n2,c,d\n", "line 3 has 3 cells"),
