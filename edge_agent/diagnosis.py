@@ -12,6 +12,7 @@ from contract.codec import parse_time
 from contract.rest import ServerInfo
 from contract.states import UpdateState
 from edge_agent.conditions import examine_conditions
+from edge_agent.door_findings import examine_door
 from edge_agent.enrolment import EnrolmentError, load_identity
 from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 from edge_agent.hardware import agent_version, hardware_class, installed_runtimes
@@ -45,7 +46,7 @@ def examine(home: Home) -> list[Finding]:
             _versions,
             _journal,
         )
-        found += [check(home) for check in checks] + examine_conditions(home) + _patches(home)
+        found += [check(home) for check in checks] + _door(home) + examine_conditions(home) + _patches(home)
         found += _said_by_agent(home)
     return found
 
@@ -111,6 +112,13 @@ def _settings(home: Home) -> Finding:
     except SettingsError as error:
         return Finding("Settings", WRONG, str(error), f"Correct or remove {home.folder / 'config.json'}")
     return Finding("Settings", GOOD, f"HTTP port {settings.http_port or 'any'}, {settings.threads} thread(s) per inference")
+
+
+def _door(home: Home) -> list[Finding]:
+    try:
+        return examine_door(load_settings(home.folder), home.folder)
+    except SettingsError:
+        return []  # said already
 
 
 def _clock() -> Finding:

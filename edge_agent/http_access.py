@@ -54,13 +54,25 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_certificate(cert: str, key: str) -> None:
+    for name, path in (("tls_cert", cert), ("tls_key", key)):
+        if not Path(path).is_file():
+            raise ListenError(f"{name} {path} is not there")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
         mode = Path(key).stat().st_mode
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise ListenError(f"tls_cert {cert} with tls_key {key} can not be used: {error}") from error
+        raise ListenError(f"tls_cert {cert} with tls_key {key} can not be used: {_reason(error)}") from error
     if mode & stat.S_IRWXO:
         raise ListenError(f"tls_key {key} can be read by everyone on this machine; `chmod 600` it")
+
+
+def _reason(error: Exception) -> str:
+    """OpenSSL's reason in words."""
+    if not isinstance(error, ssl.SSLError):
+        return str(error)
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key belongs to another certificate"
+    return f"both must be PEM files, the key without a passphrase ({error.reason or 'not PEM'})"
 
 
 def _load_token(path: Path) -> str:

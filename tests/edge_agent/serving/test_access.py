@@ -210,7 +210,7 @@ def test_without_settings_loopback_is_open_as_ever(tmp_path: Path) -> None:
         ({"tls_key": ""}, "belong together"),
         ({"http_host": "example.org"}, "is an address"),
         ({"http_host": "::ffff:10.0.0.1", "http_token_file": ""}, "must be set"),
-        ({"tls_cert": "nowhere.pem"}, "can not be used"),
+        ({"tls_cert": "nowhere.pem"}, "nowhere.pem is not there"),
     ],
 )
 def test_the_agent_does_not_start_half_guarded(tmp_path: Path, certificate: Certificate, changes: dict[str, str], words: str) -> None:
