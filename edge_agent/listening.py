@@ -1,6 +1,7 @@
 """The sockets on which a slot answers: TCP and a Unix socket, made once and kept for all its workers."""
 
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -12,6 +13,8 @@ BACKLOG = 128
 PORT_PATIENCE_S = 2.0
 """The worker of an agent that was killed may hold the port for a moment longer."""
 _UNIX_PATH_MAX = 100
+
+log = logging.getLogger(__name__)
 
 
 class ListenError(Exception):
@@ -78,7 +81,10 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
 
 def _listen_unix(path: Path) -> socket.socket | None:
     """None where the system has no such sockets or the path is too long for one."""
-    if not hasattr(socket, "AF_UNIX") or len(os.fsencode(path)) > _UNIX_PATH_MAX:
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    if len(os.fsencode(path)) > _UNIX_PATH_MAX:
+        log.warning("There is no Unix socket at %s: a path for one has at most %d bytes here. TCP answers", path, _UNIX_PATH_MAX)
         return None
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -86,7 +92,8 @@ def _listen_unix(path: Path) -> socket.socket | None:
         opened.bind(str(path))
         path.chmod(0o660)
         opened.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
+        log.warning("There is no Unix socket at %s: %s. TCP answers", path, error)
         opened.close()
         return None
     return opened

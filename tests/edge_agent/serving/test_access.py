@@ -239,3 +239,10 @@ def test_a_key_that_everyone_reads_is_refused(tmp_path: Path) -> None:
     own.key.chmod(0o644)
     with pytest.raises(ListenError, match="chmod 600"):
         prepare_access(beyond(own), tmp_path)
+
+
+def test_a_socket_path_that_is_too_long_is_said_and_tcp_answers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    listening = Listening(0, tmp_path / ("x" * 110))
+    assert "at most 100 bytes" in caplog.text
+    assert (len(listening.descriptors), listening.unix_path) == (1, None)
+    listening.close()
