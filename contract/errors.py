@@ -41,5 +41,9 @@ class SignatureError(ContractError):
     """A signature is missing, wrong, or by a key that is not trusted for this."""
 
 
+class StrangerError(SignatureError):
+    """Something is signed by nobody who is trusted for this."""
+
+
 class PackageError(ContractError):
     """A package is broken: truncated, with unlisted, duplicate, absolute or linked entries."""

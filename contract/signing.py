@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import msgspec
 
 from contract.codec import decode, encode, shorten
-from contract.errors import FormatError, SignatureError, SizeError
+from contract.errors import FormatError, SignatureError, SizeError, StrangerError
 from contract.files import read_bounded, write_atomic
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ def verify_document(
 
     Raises:
         SizeError, FormatError: too large, or no envelope of this type.
-        SignatureError: no trusted key signed it, or the payload differs from `expected`.
+        StrangerError: no trusted key signed it.
+        SignatureError: it was changed after it was signed, or differs from `expected`.
     """
     from securesystemslib.exceptions import Error as SecureSystemsError
 
@@ -212,7 +213,7 @@ def verify_document(
         return name
     signers = ", ".join(keyid[:12] + "…" for keyid in sorted(envelope.signatures)) or "nobody"
     known = ", ".join(f"{name} ({key.keyid[:12]}…)" for name, key in trusted.items()) or "none"
-    raise SignatureError(f"signed by {signers}, which no trusted key vouches for; trusted here: {known}")
+    raise StrangerError(f"signed by {signers}, which no trusted key vouches for; trusted here: {known}")
 
 
 def verify_payload(envelope_bytes: bytes, payload_type: str, trusted: Mapping[str, PublicKey]) -> bytes:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contract.errors import StrangerError
+
 if TYPE_CHECKING:
     from contract.manifest import Manifest
 
@@ -39,6 +41,8 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
     """Turn the expected errors into one sentence on stderr and exit code 1."""
     try:
         yield
+    except StrangerError as error:
+        raise click.ClickException(f"{error}. If you trust who made it: eyelet-agent trust add FILE.pub.json") from error
     except kinds as error:
         raise click.ClickException(str(error)) from error
 

@@ -76,6 +76,7 @@ def test_a_package_that_nobody_vouches_for_is_refused(package: Package, images: 
     result = run(tmp_path, str(path), str(images))
     assert result.exit_code == 1
     assert "no trusted key vouches for" in result.stderr
+    assert "eyelet-agent trust add FILE.pub.json" in result.stderr
     unsigned = run(tmp_path, str(path), str(images), "--insecure-skip-signature")
     assert unsigned.exit_code == 0
     assert "the signature is not looked at" in unsigned.stderr
