@@ -20,6 +20,7 @@ FLOOR_S = 0.12
 FACTOR = 10.0
 COMPUTING_S, BUSY_S, STARVED_S = 1.0, 5.0, 30.0
 LOOK_S = 0.025
+SUSPECT_S = 0.02
 _PROC = Path("/proc")
 
 
@@ -48,8 +49,10 @@ def deadline_of(latency_us: float, setting_ms: float = 0.0) -> float:
 class HangWatch:
     """One question to a worker that has not been answered yet."""
 
-    def __init__(self, deadline_s: float, asked: Look) -> None:
+    def __init__(self, deadline_s: float, asked: Look, busy_s: float = BUSY_S) -> None:
+        """`busy_s`: the processor time that it may take for anything but an inference."""
         self._deadline_s = deadline_s
+        self._busy_s = max(busy_s, deadline_s)
         self._computing_s = max(COMPUTING_S, deadline_s)
         self.step_s = max(LOOK_S, deadline_s / 20)
         self._asked = self._last = self._inference = asked
@@ -66,15 +69,20 @@ class HangWatch:
             self._inference = look
         return self._conviction(look)
 
+    @property
+    def suspects(self) -> bool:
+        """Whether it stands still already, though not for long enough."""
+        return self._still_s >= SUSPECT_S
+
     def _conviction(self, look: Look) -> str:
         if self._still_s >= self._deadline_s:
             return f"hangs: it stood still for {self._still_s:.2f} s although it was asked"
         computed_s = look.cpu_s - self._inference.cpu_s
         if look.begun_ns and min(computed_s, self._waited_s) >= self._computing_s:
             return f"hangs: one inference computed for {computed_s:.2f} s, its deadline is {self._computing_s:.2f} s"
-        if look.cpu_s - self._asked.cpu_s >= max(BUSY_S, self._deadline_s):
+        if look.cpu_s - self._asked.cpu_s >= self._busy_s:
             return f"hangs: it computed for {look.cpu_s - self._asked.cpu_s:.1f} s without an answer"
-        if self._waited_s >= max(STARVED_S, 3 * self._deadline_s):
+        if self._waited_s >= max(STARVED_S, 3 * self._busy_s):
             return f"hangs: no answer within {self._waited_s:.0f} s"
         return ""
 

@@ -1,8 +1,9 @@
 """The capture process: `python -m edge_agent.frames.capture`, started by `edge_agent.frames.process`.
 
 It opens one source and keeps it open while workers come and go. Its stdin is a socket: first the
-request, then one byte with the descriptor of a doorbell for every worker. When stdin closes it ends.
-On stdout it says, one word per line, that the first sample came, and how the source ended.
+request, then one byte with the descriptor of a doorbell for every worker, or a byte that asks whether it
+is there. When stdin closes it ends. On stdout it says, line by line, that the first sample came, how the
+source ended, and that it is there.
 """
 
 import array
@@ -24,7 +25,7 @@ from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.frames.doorbell import open_doorbell
 from edge_agent.frames.giving import FrameGiver
 from edge_agent.frames.messages import CaptureRequest
-from edge_agent.frames.process import ENDED, FAILED, GIVEN
+from edge_agent.frames.process import ASK, ENDED, FAILED, GIVEN, HERE
 from edge_agent.sources.live import ThreadedSource
 from edge_agent.sources.source import Source, SourceError
 from edge_agent.sources.table import open_source
@@ -46,6 +47,7 @@ class CaptureProcess:
         self._control = control
         self._channel = channel
         self._giver: FrameGiver | None = None
+        self._source: Source | None = None
         self._ends: list[socket.socket] = []  # doorbells that came before the source was open
         self._ended = asyncio.Event()
 
@@ -65,7 +67,7 @@ class CaptureProcess:
         source: Source | None = None
         error: SourceError | None = None
         try:
-            source = await asyncio.to_thread(_open, self._request)
+            self._source = source = await asyncio.to_thread(_open, self._request)
         except SourceError as failure:
             error = failure
         giver = self._open_giver(source.live_slots if source is not None else 0)
@@ -87,12 +89,15 @@ class CaptureProcess:
             self._ended.set()
 
     def _look(self) -> None:
-        """A descriptor from the supervisor, or its end."""
+        """A descriptor or a question from the supervisor, or its end."""
         try:
-            end = receive_end(self._control)
+            told, end = receive(self._control)
         except OSError:
-            end = None
-        if end is None:
+            told, end = b"", None
+        if told == ASK:
+            silent_s = self._source.silent_s if isinstance(self._source, ThreadedSource) else 0.0
+            self._say(f"{HERE} {silent_s:.3f}")
+        elif end is None:
             self._ended.set()
             asyncio.get_running_loop().remove_reader(self._control.fileno())
         elif self._giver is None:
@@ -104,21 +109,19 @@ class CaptureProcess:
     def _join(giver: FrameGiver, end: socket.socket) -> None:
         giver.join(lambda on_message, on_end: open_doorbell(end, on_message, on_end))
 
-    def _say(self, word: str) -> None:
+    def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more
-            os.write(self._channel, f"{word}\n".encode())
+            os.write(self._channel, f"{line}\n".encode())
 
 
-def receive_end(control: socket.socket) -> socket.socket | None:
-    """One doorbell; None where the supervisor has closed its side."""
+def receive(control: socket.socket) -> tuple[bytes, socket.socket | None]:
+    """One byte and the doorbell that came along; no byte where the supervisor has closed its side."""
     room = socket.CMSG_SPACE(array.array("i").itemsize)
     byte, ancillary, _, _ = control.recvmsg(1, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
-    if not byte:
-        return None
     for _, _, data in ancillary:
         (descriptor,) = array.array("i", data[: array.array("i").itemsize])
-        return socket.socket(fileno=descriptor)
-    return None
+        return byte, socket.socket(fileno=descriptor)
+    return byte, None
 
 
 def _open(request: CaptureRequest) -> Source:

@@ -1,4 +1,4 @@
-"""Keeps the capture processes of one slot: they outlive its workers, and are started again when they die.
+"""Keeps the capture processes of one slot: they outlive its workers, and are replaced when they die, hang or are left by their device.
 
 Every worker gets a doorbell of its own. The supervisor keeps a copy of the capture process's end, so
 that a worker does not notice when one capture process takes the place of another.
@@ -19,20 +19,28 @@ from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
 from contract.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME
 from contract.package import read_manifest
+from edge_agent.frames.capture_trouble import LOADING_S, Patience, Trouble, wait_for_trouble
 from edge_agent.frames.doorbell import make_pair, pairs_exist, slots_exist
 from edge_agent.frames.messages import CaptureRequest
 from edge_agent.frames.process import ENDED, FAILED, GIVEN, CaptureProcess, start_capture
+from edge_agent.hang_watch import BUSY_S
 from edge_agent.update.records import Installed
 from edge_agent.worker.child_identity import ChildIdentity
 from edge_agent.worker.messages import FromWorker, SourceEnded, SourceSaid
 
 FRAME_KINDS = frozenset({"camera", "microphone", "folder", "wav"})
 """Sources whose samples are large, or whose device should stay open. Rows are small: the worker reads them itself."""
+LIVE_KINDS = frozenset({"camera", "microphone"})
+"""Sources that promise samples, and that are not read on the event loop."""
 LONG_LIFE_S = 10.0
 RESTART_FIRST_S, RESTART_LAST_S = 0.2, 30.0
+SILENT_FIRST_S, SILENT_LAST_S, SILENT_MEMORY_S = 10.0, 640.0, 600.0
+"""For how long a device may give nothing: twice as long after each time, until it has given something for the last."""
 STOP_S = 5.0
 HOPELESS = 3
-"""A capture process that died so often without one sample counts as a source that failed."""
+"""A capture process that died or was replaced so often without one sample counts as a source that failed."""
+
+_OVER = frozenset({ENDED, FAILED})
 
 Tell = Callable[[FromWorker], None]
 
@@ -72,6 +80,8 @@ class Capture:
         self._word = ""  # its last one
         self._process: CaptureProcess | None = None
         self._deaths = 0
+        self._silent_s = SILENT_FIRST_S
+        self._silences = 0  # since the last sample
         self._guard = asyncio.create_task(self._keep(), name=f"capture-{request.kind}")
 
     @property
@@ -106,36 +116,70 @@ class Capture:
             await self._process.stop()
 
     async def _keep(self) -> None:
-        while True:
+        while self._word not in _OVER:
             begun_s = time.monotonic()
-            how = await self._live()
-            if self._word in {ENDED, FAILED}:
+            trouble = await self._live()
+            if self._word in _OVER:
                 return  # there is nothing left to capture, and whoever listened has heard of it
-            self._deaths = self._deaths + 1 if time.monotonic() - begun_s < LONG_LIFE_S else 1
-            self._say(f"the capture process of the source {self.request.kind} {how}")
+            self._note(trouble, trouble.since_s - begun_s)
+            await self._end(trouble)
             if self._deaths > 1:
                 await asyncio.sleep(min(RESTART_LAST_S, RESTART_FIRST_S * 2.0 ** min(self._deaths - 2, 20)))
 
-    def _say(self, text: str) -> None:
+    async def _live(self) -> Trouble:
+        """Start it and wait for its end, or for the moment when it must be replaced."""
+        try:
+            self._process = process = await start_capture(self.request, self._hear, self._identity)
+        except OSError as error:
+            return Trouble(f"can not be started: {error}", time.monotonic(), hears=False)
+        for link in self.links:
+            process.join(link.ours)
+        end = asyncio.ensure_future(process.wait())
+        patience = Patience(self._silent_s, BUSY_S if self.request.kind in LIVE_KINDS else LOADING_S)
+        try:
+            trouble = await wait_for_trouble(process, end, patience)
+            return trouble or Trouble(_describe(end.result()), time.monotonic(), hears=False)
+        finally:
+            end.cancel()
+
+    async def _end(self, trouble: Trouble) -> None:
+        """It is in trouble, or ended. What still hears may let go of its device; what hangs in a driver ends when that lets go of it."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            if not trouble.hears:
+                process.kill()
+            await process.stop()
+
+    def _note(self, trouble: Trouble, lived_s: float) -> None:
+        if trouble.hears:
+            self._deaths = 0
+            self._say_silence(f"the source {self.request.kind} {trouble.text}; its capture process is replaced")
+            self._silent_s = min(SILENT_LAST_S, 2 * self._silent_s) if lived_s < SILENT_MEMORY_S else SILENT_FIRST_S
+        else:
+            self._deaths = self._deaths + 1 if lived_s < LONG_LIFE_S else 1
+            self._say_death(f"the capture process of the source {self.request.kind} {trouble.text}")
+
+    def _say_silence(self, text: str) -> None:
+        """Said once, until there are samples again; a device that never gave any is a source that failed."""
+        log.warning("%s", text)
+        self._silences += 1
+        if self._silences == 1:
+            self._tell(SourceSaid(text))
+        elif self._silences == HOPELESS and self._word != GIVEN:
+            self._tell(SourceEnded(f"{text}, {HOPELESS} times without a sample", failed=True))
+
+    def _say_death(self, text: str) -> None:
         log.warning("%s", text)
         if self._deaths == HOPELESS and self._word != GIVEN:
             self._tell(SourceEnded(f"{text}, {HOPELESS} times without a sample", failed=True))
         else:
             self._tell(SourceSaid(f"{text}; it is started again"))
 
-    async def _live(self) -> str:
-        """Start it and wait for its end; returns how it ended."""
-        try:
-            self._process = process = await start_capture(self.request, self._hear, self._identity)
-        except OSError as error:
-            return f"can not be started: {error}"
-        for link in self.links:
-            process.join(link.ours)
-        code = await process.wait()
-        return f"was ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
-
     def _hear(self, word: str) -> None:
         self._word = word
+        if word == GIVEN and self._silences:
+            self._silences = 0
+            self._tell(SourceSaid(f"the source {self.request.kind} gives samples again"))
 
 
 class FrameKeeper:
@@ -224,3 +268,7 @@ class FrameKeeper:
             return None
         options = msgspec.json.encode(source.options, order="deterministic")
         return CaptureRequest(source.kind, options, inputs, str(self._data_folder), self._plain)
+
+
+def _describe(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with exit status {code}"

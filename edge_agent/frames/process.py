@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -15,6 +17,10 @@ from edge_agent.worker.child_processes import child_command, child_environment
 END_S = 2.0
 GIVEN, ENDED, FAILED = "given", "ended", "failed"
 """What the process says: its source gave the first sample, came to its end, failed for good."""
+HERE = "here"
+"""Its answer to a question, followed by the seconds for which the device of a live source has given nothing."""
+JOIN, ASK = b"j", b"a"
+"""What it is told, a byte each: here is a doorbell, are you there?"""
 _LINE_MAX_BYTES = 1 << 16
 
 log = logging.getLogger(__name__)
@@ -27,6 +33,8 @@ class CaptureProcess:
         self._process = process
         self._control = control
         self._said = said
+        self._answer: asyncio.Future[float] | None = None
+        self._word = ""  # its last one
         self._readers = [
             asyncio.create_task(self._read_words(), name=f"capture-{process.pid}-words"),
             asyncio.create_task(self._read_log(), name=f"capture-{process.pid}-log"),
@@ -42,10 +50,28 @@ class CaptureProcess:
         """Exit status, negative after a signal; None while it runs."""
         return self._process.returncode
 
+    @property
+    def has_given(self) -> bool:
+        """Whether its source gave a sample, and goes on."""
+        return self._word == GIVEN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its source is; the process stays to tell whoever comes later."""
+        return self._word in {ENDED, FAILED}
+
     def join(self, end: socket.socket) -> None:
         """Hand it a copy of its end of a worker's doorbell."""
         with contextlib.suppress(OSError):  # it ended; whoever takes its place is handed all of them
-            socket.send_fds(self._control, [b"j"], [end.fileno()])
+            socket.send_fds(self._control, [JOIN], [end.fileno()])
+
+    def ask(self) -> "asyncio.Future[float]":
+        """Ask its event loop for a sign of life; gives for how many seconds the device of a live source has given nothing."""
+        if self._answer is None or self._answer.done():
+            self._answer = asyncio.get_running_loop().create_future()
+            with contextlib.suppress(OSError):  # it ended
+                self._control.send(ASK)
+        return self._answer
 
     async def wait(self) -> int:
         """Wait for its end; gives the exit status."""
@@ -65,15 +91,24 @@ class CaptureProcess:
         await self.wait()
 
     def kill(self) -> None:
-        """SIGKILL."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        """SIGKILL, for its own children as well: a recorder keeps the device."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     async def _read_words(self) -> None:
         stdout = self._process.stdout
         with contextlib.suppress(ValueError):  # a line without end
             while stdout is not None and (line := await stdout.readline()):
-                self._said(line.decode(errors="replace").strip())
+                self._hear(line.decode(errors="replace").strip())
+
+    def _hear(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word != HERE:
+            self._word = line
+            self._said(line)
+        elif self._answer is not None and not self._answer.done():
+            self._answer.set_result(float(rest))
 
     async def _read_log(self) -> None:
         stderr = self._process.stderr
@@ -98,6 +133,7 @@ async def start_capture(request: CaptureRequest, said: Callable[[str], None], id
                 stderr=asyncio.subprocess.PIPE,
                 env=child_environment(),
                 limit=_LINE_MAX_BYTES,
+                start_new_session=True,
                 **spawn_options(identity),
             )
         data = msgspec.msgpack.encode(request)

@@ -97,6 +97,7 @@ class CameraCapture:
                 box.stopped.wait(0.02)
                 continue
             broken = 0
+            box.stir()
             if frame is None:  # grabbed only, to keep the driver's queue short
                 continue
             due = max(due + period_s, time.monotonic() - period_s)

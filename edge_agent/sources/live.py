@@ -43,6 +43,7 @@ class Mailbox:
         self.name = name
         self._deliver = deliver
         self.put_count = 0
+        self.owed_since_s: float | None = None  # the device has given nothing since; None between two tries
         self.stopped = threading.Event()
         self._slots = slots
         self._loop = loop
@@ -76,8 +77,13 @@ class Mailbox:
         self._tell()
         return True
 
+    def stir(self) -> None:
+        """Say that the device gave something, be it no sample yet."""
+        self.owed_since_s = time.monotonic()
+
     def drop(self, name: str, reason: str) -> None:
         """Say that something came that is no sample."""
+        self.stir()
         with self._room:
             self._others.append(SourceDropped(name, reason))
         self._tell()
@@ -154,6 +160,7 @@ class Mailbox:
 
     def _add(self, sample: SourceSample) -> None:
         self.put_count += 1
+        self.stir()
         self._samples.append(sample)
         if self._trouble_told:
             self._trouble_told = False
@@ -194,6 +201,13 @@ class ThreadedSource:
         self._name = name
         self._capture = capture
         self._policy = policy
+        self._box: Mailbox | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the device of a live source has given nothing; 0 between two tries, and for a file."""
+        since_s = self._box.owed_since_s if self._box is not None and self._policy is not None else None
+        return time.monotonic() - since_s if since_s is not None else 0.0
 
     async def items(self) -> AsyncGenerator[Item, None]:
         """Samples, losses and trouble as they come."""
@@ -205,6 +219,7 @@ class ThreadedSource:
     async def _items_of(self, box: Mailbox) -> AsyncGenerator[Item, None]:
         run = self._run_once if self._policy is None else self._run_live
         thread = threading.Thread(target=run, args=(box,), name=f"source-{self._name}"[:60], daemon=True)
+        self._box = box
         thread.start()
         try:
             while (found := await box.take()) is not None:
@@ -239,6 +254,7 @@ class ThreadedSource:
 
     def _attempt(self, box: Mailbox) -> SourceError | None:
         """Capture until it ends; returns what went wrong."""
+        box.stir()
         try:
             self._capture(box)
         except SourceError as error:
@@ -246,4 +262,6 @@ class ThreadedSource:
         except Exception as error:  # a device's library may raise anything
             log.exception("The source %s failed", self._name)
             return SourceError(f"{self._name} failed: {type(error).__name__}: {error}")
+        finally:
+            box.owed_since_s = None
         return None

@@ -52,22 +52,26 @@ class MicrophoneCapture:
         with recording(self._options.device, self._rate_hz, box) as stream:
             window = np.zeros(0, np.float32)
             while not box.stopped.is_set():
-                sound = self._read(stream, self._length - len(window))
+                sound = self._read(box, stream, self._length - len(window))
                 if sound is None:
                     return
                 window = np.concatenate([window, sound])
                 self._number += 1
                 box.put(f"microphone:{self._number}", {self._input: window})
                 window = window[self._hop :]
-                if self._hop > self._length and self._read(stream, self._hop - self._length) is None:
+                if self._hop > self._length and self._read(box, stream, self._hop - self._length) is None:
                     return
 
-    def _read(self, stream: IO[bytes], count: int) -> np.ndarray | None:
-        """`count` samples; None where the recorder ended before."""
-        data = stream.read(count * _BYTES_PER_SAMPLE)
-        if len(data) < count * _BYTES_PER_SAMPLE:
-            return None
-        sound: np.ndarray = np.clip(decode_pcm(data, 16) * np.float32(self._options.gain), -1, 1)
+    def _read(self, box: Mailbox, stream: IO[bytes], count: int) -> np.ndarray | None:
+        """`count` samples, a second at a time; None where the recorder ended before."""
+        data = bytearray()
+        while (missing := count * _BYTES_PER_SAMPLE - len(data)) > 0:
+            piece = stream.read(min(missing, self._rate_hz * _BYTES_PER_SAMPLE))
+            if not piece:
+                return None
+            box.stir()
+            data += piece
+        sound: np.ndarray = np.clip(decode_pcm(bytes(data), 16) * np.float32(self._options.gain), -1, 1)
         return sound
 
 

@@ -57,6 +57,13 @@ def test_who_is_starved_by_others_or_by_its_disk_has_half_a_minute(posture: Post
     assert "no answer within 30 s" in story(posture)[1]
 
 
+def test_who_may_compute_longer_is_given_that_and_longer_still_where_it_is_starved() -> None:
+    watch = HangWatch(DEADLINE_S, Look(0.0, 0.0, Posture.RUNNABLE), busy_s=60.0)
+    looks = (Look(step * LOOK_S, step * LOOK_S, Posture.RUNNABLE) for step in range(1, int(70 / LOOK_S)))
+    convicted = next(look for look in looks if watch.judge(look))
+    assert convicted.at_s == pytest.approx(60.0, abs=2 * LOOK_S)
+
+
 def test_a_supervisor_that_was_held_up_itself_convicts_nobody() -> None:
     watch = HangWatch(DEADLINE_S, Look(0.0, 0.0, Posture.STILL))
     assert not watch.judge(Look(1000.0, 0.0, Posture.STILL)), "one look after a long pause is one look"

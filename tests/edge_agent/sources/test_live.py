@@ -7,6 +7,7 @@ import numpy as np
 
 from edge_agent.sources.live import LivePolicy, Mailbox, ThreadedSource
 from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceNotice, SourceSample
+from tests.simulators.waiting import wait_until
 
 QUICK = LivePolicy(slots=2, backoff_first_s=0.001, backoff_last_s=0.01, patience_s=0.02)
 
@@ -184,3 +185,46 @@ def test_what_is_delivered_comes_at_once_and_on_the_capture_thread() -> None:
     asyncio.run(story())
     assert {thread for _, thread in found} == {"source-s"}
     assert [type(item) for item, _ in found] == [SourceSample] * 5 + [SourceDropped]
+
+
+def test_how_long_a_device_owes_a_sample_is_known_while_it_is_asked_and_only_then() -> None:
+    asked, gives, fails = threading.Event(), threading.Event(), threading.Event()
+
+    def capture(box: Mailbox) -> None:
+        asked.set()
+        gives.wait(5)
+        box.put("s", sample(1))
+        fails.wait(5)
+        raise SourceError("the cable is out")
+
+    async def story() -> None:
+        source = ThreadedSource("s", capture, LivePolicy(backoff_first_s=60))
+        assert source.silent_s == 0.0
+        delivered = threading.Event()
+        delivering = asyncio.create_task(source.deliver(lambda _: delivered.set()))
+        await asyncio.to_thread(asked.wait, 5)
+        first_s = source.silent_s
+        await asyncio.to_thread(wait_until, lambda: source.silent_s > first_s + 0.05)
+        since_s = source._box.owed_since_s
+        gives.set()
+        await asyncio.to_thread(delivered.wait, 5)
+        assert source._box.owed_since_s > since_s, "it begins anew with the sample"
+        fails.set()
+        await asyncio.to_thread(wait_until, lambda: source.silent_s == 0.0)
+        delivering.cancel()
+        await asyncio.wait([delivering])
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_a_file_owes_nothing() -> None:
+    seen = []
+
+    def capture(box: Mailbox) -> None:
+        time.sleep(0.01)
+        seen.append(source.silent_s)
+        box.put_in_turn("s", sample(1))
+
+    source = ThreadedSource("s", capture, None)
+    drive(source, lambda _: False)
+    assert seen == [0.0]
