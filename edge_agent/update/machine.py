@@ -146,7 +146,7 @@ def _begin(slot: Slot, wish: Wish) -> Step:
         return msgspec.structs.replace(slot, update=done), (Record(done, previous),)
     entry = refusal(slot, wish)
     if entry is not None:
-        detail = f"it failed here at revision {entry.revision} ({entry.reason.value}: {entry.detail}); force it with a newer revision"
+        detail = f"it failed here at revision {entry.revision} ({entry.reason.value}: {entry.detail}); `--force` tries it again"
         failed = Update(UpdateState.FAILED, wish, reason=FailureReason.QUARANTINED, detail=detail)
         return msgspec.structs.replace(slot, update=failed), (Record(failed, previous),)
     queued = Update(UpdateState.QUEUED, wish)
