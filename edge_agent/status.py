@@ -5,6 +5,8 @@ is worth nothing after the process, and must not wear out a card.
 """
 
 import contextlib
+import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -19,6 +21,9 @@ from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 STATUS_EVERY_S = 5.0
 STALE_S = 30.0
 AWAY_S = 120.0
+_LEAST_BYTES = 64 << 10
+
+log = logging.getLogger(__name__)
 _FAILED = frozenset({UpdateState.FAILED, UpdateState.ROLLED_BACK})
 
 
@@ -167,19 +172,37 @@ class StatusWriter:
     def __init__(self, path: Path, gather: Callable[[], Known]) -> None:
         self._path = path
         self._gather = gather
+        self._fails = False
 
     def write(self) -> None:
-        """Once; a full disk is no reason to fail."""
+        """Once; a full disk is no reason to fail, and is said when it begins."""
         data = encode(build_status(self._gather()))
         temporary = self._path.with_name(f".{self._path.name}.tmp")
-        with contextlib.suppress(OSError):
+        try:
             temporary.write_bytes(data + b"\n")
             temporary.replace(self._path)
+        except OSError as error:
+            if not self._fails:
+                log.warning("What the status page shows can not be written: %s. The model answers all the same", error)
+            self._fails = True
+        else:
+            self._fails = False
 
     def remove(self) -> None:
         """The agent ends."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def find_obstacle(folder: Path) -> str:
+    """Why nothing can be written into a folder, in words; empty where nothing is known that stands against it."""
+    try:
+        found = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return ""
+    if found.f_flag & os.ST_RDONLY:
+        return "the file system is read-only"
+    return "the disk is full" if found.f_bavail * found.f_frsize < _LEAST_BYTES else ""
 
 
 def read_status(path: Path) -> Status | None:

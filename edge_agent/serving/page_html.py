@@ -13,6 +13,7 @@ from edge_agent.status import STALE_S, FleetStatus, SlotStatus, Status
 from edge_agent.worker.messages import WindowStats
 
 _HEADLINES = {WRONG: "Something is wrong", NOTE: "It works, with something to see to", GOOD: "All is well"}
+_MAKE_ROOM = "Free some space (`eyelet-agent doctor` says how much is left); what serves goes on serving"
 _TOP_CLASSES = 4
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -28,17 +29,21 @@ class ServedModel(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Everything on the page. `age_s` is how long ago the supervisor spoke; None where it did not."""
+    """Everything on the page. `age_s` is how long ago the supervisor spoke; None where it did not. `obstacle`: why it can not."""
 
     status: Status | None
     age_s: float | None
     served: ServedModel | None
+    obstacle: str = ""
 
     @property
     def findings(self) -> list[Finding]:
         """What is to be said, the worst first."""
         found = list(self.status.findings) if self.status is not None else []
-        if self.age_s is None or abs(self.age_s) > STALE_S:
+        is_silent = self.age_s is None or abs(self.age_s) > STALE_S
+        if is_silent and self.obstacle:
+            found.insert(0, Finding("Disk", WRONG, f"{self.obstacle}, so the supervisor can not say how it is", _MAKE_ROOM))
+        elif is_silent:
             said = "nothing yet" if self.age_s is None else f"nothing for {self.age_s:.0f} s"
             advice = "If this stays, look at the log (journalctl -u eyelet-agent) and restart the agent"
             found.insert(0, Finding("Agent", NOTE if self.age_s is None else WRONG, f"the supervisor has said {said}", advice))

@@ -14,7 +14,7 @@ from contract.codec import parse_time
 from contract.errors import ContractError
 from edge_agent.serving.http_messages import Head, Response, json_response
 from edge_agent.serving.page_html import Seen, ServedModel, quantiles_ms, render
-from edge_agent.status import read_status
+from edge_agent.status import find_obstacle, read_status
 from edge_agent.worker.messages import WindowStats
 
 HEADERS = (
@@ -32,7 +32,8 @@ _NOT_IN_JSON = frozenset({"type", "latency_us", "confidence"})
 def look(status_file: Path | None, served: ServedModel | None) -> Seen:
     """What there is to show now."""
     status = read_status(status_file) if status_file is not None else None
-    return Seen(status, _age_s(status.at) if status is not None else None, served)
+    obstacle = find_obstacle(status_file.parent) if status_file is not None else ""
+    return Seen(status, _age_s(status.at) if status is not None else None, served, obstacle)
 
 
 def _age_s(at: str) -> float | None:

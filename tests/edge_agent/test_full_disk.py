@@ -83,6 +83,7 @@ def test_an_agent_on_a_full_disk_serves_says_so_and_is_well_once_there_is_room(h
         agent.spawn()
         answer = urllib3.request("GET", f"{url_of(agent)}/v2/models/digits/ready", retries=False, timeout=10.0)
         assert answer.status == 200
+        assert "the disk is full" in urllib3.request("GET", url_of(agent), retries=False, timeout=10.0).data.decode()
         wait_until(lambda: any("endpoint.json can not be written" in event.text for event in fleet.events.values()), 20, agent.read_log)
         assert any("outbox" in event.text and "in memory" in event.text for event in fleet.events.values())
         (home.folder.parent / "ballast").unlink()

@@ -16,7 +16,7 @@ from contract.states import FailureReason, HealthState, UpdateState
 from edge_agent.cli import agent
 from edge_agent.health import Serving, find_reasons
 from edge_agent.home import make_home
-from edge_agent.status import FleetStatus, Known, SlotStatus, StatusWriter, build_status, read_status
+from edge_agent.status import FleetStatus, Known, SlotStatus, StatusWriter, build_status, find_obstacle, read_status
 from tests.edge_agent.test_fleet_updates import PNG
 from tests.edge_agent.test_health import FINE
 from tests.simulators.agents import AgentProcess
@@ -84,8 +84,12 @@ def test_every_reason_against_a_device_comes_with_advice() -> None:
     assert [(finding.verdict, bool(finding.advice)) for finding in findings] == [("wrong", True)] * 7
 
 
-def test_a_file_that_can_not_be_written_or_read_harms_nobody(tmp_path: Path) -> None:
-    StatusWriter(tmp_path / "nowhere" / "status.json", lambda: Known("", HEALTH, {}, {})).write()
+def test_a_file_that_can_not_be_written_or_read_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = StatusWriter(tmp_path / "nowhere" / "status.json", lambda: Known("", HEALTH, {}, {}))
+    writer.write()
+    writer.write()
+    assert caplog.text.count("can not be written") == 1
+    assert find_obstacle(tmp_path / "nowhere") == ""
     assert read_status(tmp_path / "nowhere" / "status.json") is None
     (tmp_path / "status.json").write_text('{"at": 3}')
     assert read_status(tmp_path / "status.json") is None

@@ -15,7 +15,7 @@ from contract.sketches import CONFIDENCE_BOUNDS, LATENCY_BOUNDS_US, Histogram
 from contract.states import FailureReason, HealthState, UpdateState
 from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 from edge_agent.serving.http_messages import Head
-from edge_agent.serving.page_html import ServedModel, render
+from edge_agent.serving.page_html import Seen, ServedModel, render
 from edge_agent.serving.status_page import answer_page, look
 from edge_agent.status import FleetStatus, SlotStatus, Status
 from edge_agent.worker.messages import Access, WindowStats
@@ -133,3 +133,10 @@ def test_the_page_is_guarded_as_everything_else(package: Package) -> None:
         assert urllib3.request("POST", f"http://127.0.0.1:{port}/", retries=False).status == 405
     with serving(package, access=Access(token_sha256="0" * 64)) as port:
         assert urllib3.request("GET", f"http://127.0.0.1:{port}/", retries=False).status == 401
+
+
+def test_a_supervisor_that_a_full_disk_keeps_silent_is_not_blamed() -> None:
+    (finding,) = Seen(None, None, None, "the disk is full").findings
+    assert (finding.verdict, "Free some space" in finding.advice) == (WRONG, True)
+    (finding,) = Seen(None, None, None).findings
+    assert "has said nothing yet" in finding.text
