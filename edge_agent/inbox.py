@@ -20,9 +20,14 @@ ARCHIVE_AGE_S, LEFTOVER_AGE_S = 60.0, 3600.0
 """What nothing needs is removed once it is this old: an archive whose wish is just being written, and a copy under way, are not."""
 
 
-def drop_package(home: Home, path: Path, package: Package, *, force: bool = False) -> Wish:
-    """Put a checked package into the inbox; the running agent, or the next one, takes it from there."""
+def drop_package(home: Home, path: Path, package: Package, *, reserve_bytes: int = 0, force: bool = False) -> Wish:
+    """Put a checked package into the inbox; the running agent, or the next one, takes it from there.
+
+    Raises:
+        SizeError: the disk has no room for it twice, in the inbox and as the version.
+    """
     name = package.digest + PACKAGE_SUFFIX
+    _check_room(home, "package", 2 * sum(entry.size_bytes for entry in package.manifest.files.values()), reserve_bytes)
     if path.is_dir():
         write_archive(path, home.inbox / name)
     else:
@@ -39,13 +44,17 @@ def drop_bundle(home: Home, path: Path, index: BundleIndex, *, reserve_bytes: in
         SizeError: the disk has no room for the copy.
         OSError: the stick or the disk failed.
     """
-    size, free = path.stat().st_size, shutil.disk_usage(home.inbox).free
-    if free < size + reserve_bytes:
-        raise SizeError(f"the bundle has {size} bytes and {reserve_bytes} must stay free, but only {free} are; free some space")
+    _check_room(home, "bundle", path.stat().st_size, reserve_bytes)
     _copy(path, home.inbox / bundle_name(index))
     wish = wish_for_bundle(index, force=force)
     save_document(home.inbox / f"{index.manifest.sha256}.json", wish)
     return wish
+
+
+def _check_room(home: Home, what: str, size: int, reserve_bytes: int) -> None:
+    free = shutil.disk_usage(home.inbox).free
+    if free < size + reserve_bytes:
+        raise SizeError(f"the {what} takes {size} bytes and {reserve_bytes} must stay free, but only {free} are; free some space")
 
 
 def _copy(source: Path, target: Path) -> None:

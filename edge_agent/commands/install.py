@@ -68,7 +68,7 @@ def _drop_package(home: Home, package: Path, *, force: bool) -> str:
         )
     with opened(package, TrustStore(home.trust).keys()) as checked:
         refuse_newer(checked.manifest)
-        drop_package(home, package, checked, force=force)
+        drop_package(home, package, checked, reserve_bytes=load_settings(home.folder).disk_reserve_bytes, force=force)
         return f"{checked.manifest.name} {checked.manifest.version}"
 
 

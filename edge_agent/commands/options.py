@@ -1,6 +1,7 @@
 """Options and error handling that the verbs share."""
 
 import contextlib
+import errno
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -44,7 +45,13 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
     except StrangerError as error:
         raise click.ClickException(f"{error}. If you trust who made it: eyelet-agent trust add FILE.pub.json") from error
     except kinds as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(_in_words(error)) from error
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; free some space and do it again"
+    return str(error)
 
 
 def refuse_newer(manifest: "Manifest") -> None:

@@ -86,6 +86,16 @@ def test_a_bad_package_is_refused_with_the_reason(packages: Path, tmp_path: Path
     assert "Traceback" not in answer.output
 
 
+def test_a_package_that_would_fill_the_disk_is_not_copied(packages: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    call(home, "trust", "add", str(packages / "key.pub.json"))
+    (home / "config.json").write_text(json.dumps({"disk_reserve_bytes": 1 << 60}))
+    refused = call(home, "install", str(packages / "good.eyelet"))
+    assert refused.exit_code == 1
+    assert "free some space" in refused.output
+    assert not list((home / "inbox").iterdir())
+
+
 def test_the_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     nowhere = call(tmp_path / "nowhere", "doctor")
     assert nowhere.exit_code == 1
