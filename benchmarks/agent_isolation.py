@@ -41,7 +41,7 @@ from edge_agent.sources.source import Item, SourceSample
 from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.inference import Inference
 from edge_agent.worker.messages import WorkerRequest
-from edge_agent.worker.process import start_worker
+from edge_agent.worker.spawning import start_worker
 from edge_agent.worker.windows import WindowRecorder
 
 PER_S = 100

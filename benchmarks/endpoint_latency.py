@@ -30,7 +30,7 @@ from benchmarks.small_models import SIDE, VARIANT, make_package, make_sample, ma
 from benchmarks.timing import BLOCK, compare_blocks
 from contract.package import Package
 from edge_agent.worker.messages import FromWorker, WindowStats, WorkerRequest
-from edge_agent.worker.process import start_worker
+from edge_agent.worker.spawning import start_worker
 
 DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
 BARE, ECHO, BINARY_ROW, JSON_ROW = "bare session.run", "echo of the same bytes", "endpoint, binary tensors", "endpoint, JSON"

@@ -23,6 +23,7 @@ from edge_agent.update.journal import Journal, JournalState
 from edge_agent.update.records import Installed, Wish
 from edge_agent.update.tools import Tools
 from edge_agent.worker.child_identity import ChildIdentity
+from edge_agent.worker.early_start import EarlyStart
 from edge_agent.worker.messages import Access, WorkerRequest
 from edge_agent.worker_keeper import Manner, WorkerKeeper
 
@@ -51,6 +52,7 @@ class RunningSlots:
         self._indexes = itertools.count()
         self.access = Access()
         self.identity: ChildIdentity | None = None
+        self.early: EarlyStart | None = None  # for the main slot's first worker
         self.runners: dict[str, SlotRunner] = {}
         self.endpoint_trouble = ""  # why `run/endpoint.json` is not what it should be
 
@@ -73,6 +75,8 @@ class RunningSlots:
         runner.keeper.settings = runner.keeper.settings._replace(
             inference_deadline_ms=settings.inference_deadline_ms, identity=self.identity
         )
+        if name == DEFAULT_SLOT and self.early is not None:
+            runner.keeper.early = self.early
         runner.keeper.tuned = self._tuned
         runner.keeper.untune = lambda installed: forget_choice(self._home, installed.model.digest)
         self.runners[name] = runner

@@ -51,7 +51,7 @@ class SelfWatch:
     def _serving(self) -> health.Serving:
         keepers = [slot.keeper for slot in self._slots().values()]
         wanted = [keeper for keeper in keepers if keeper.wants_to_serve]
-        crashes = sum(keeper.crashes() for keeper in keepers)
+        crashes = sum(keeper.lives.crashes() for keeper in keepers)
         return health.Serving(len(wanted), sum(keeper.is_answering for keeper in wanted), crashes)
 
     def health(self, desk: FleetDesk | None) -> Health:
@@ -89,8 +89,8 @@ def _slot_status(slot: WatchedSlot, reported: ReportedSlot) -> SlotStatus:
         answers=keeper.is_answering,
         threads=manner.threads if manner is not None else 1,
         completed=keeper.completed,
-        crashes=keeper.crashes(),
-        last_crash=keeper.last_crash,
+        crashes=keeper.lives.crashes(),
+        last_crash=keeper.lives.last_crash,
         latency_p50_ms=_milliseconds(latency.quantile(0.5)),
         latency_p95_ms=_milliseconds(latency.quantile(0.95)),
         source_failure=slot.source_failure(serving.installed) if serving is not None else "",

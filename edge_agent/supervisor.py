@@ -22,6 +22,7 @@ from edge_agent.home import Home
 from edge_agent.home_lock import HomeLock
 from edge_agent.http_access import prepare_access
 from edge_agent.inbox import take_inbox
+from edge_agent.last_good_settings import describe_refused
 from edge_agent.memory import Memory
 from edge_agent.regular import every
 from edge_agent.running_slots import RunningSlots
@@ -36,6 +37,7 @@ from edge_agent.update.tools import Machinery, Tools
 from edge_agent.update.work_time import Turn
 from edge_agent.usb_folder import watch_usb_folder
 from edge_agent.watchdog import Watchdog
+from edge_agent.worker.early_start import EarlyStart
 from edge_agent.worker.messages import Access, RuleFired
 from edge_agent.worker.self_testing import run_self_test
 from edge_agent.worker_folders import settle_identity
@@ -49,9 +51,12 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """One running agent. `run` returns when it was told to stop."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, early: EarlyStart | None = None) -> None:
+        """`early`: a worker that was begun already, for the main slot."""
         self._home = home
+        self._early = early
         self._settings = settings
+        self.refused_settings = ""  # why others hold than those of `config.json`
         self.boot_id = secrets.token_hex(8)
         self._lock = HomeLock(home.lock)
         self._stop = asyncio.Event()
@@ -85,7 +90,7 @@ class Supervisor:
         machinery = Machinery(run_self_test=partial(run_self_test, identity=identity))
         tools = Tools(home, self._store, self._memory, settings, Turn(), membership.repository, membership.http, machinery)
         self._tools, self._slots = tools, RunningSlots(tools, self._journal, self, self._begin)
-        self._slots.access, self._slots.identity = access, identity
+        self._slots.access, self._slots.identity, self._slots.early = access, identity, self._early
         record = membership.identity.record if membership.identity is not None else None
         self._device = record.device if record is not None else ""
         self._hardware_class = record.hardware_class if record is not None else settings.hardware_class or hardware_class()
@@ -274,6 +279,8 @@ class Supervisor:
         if self._desk is not None and self._desk.outbox.trouble:
             text = f"the outbox can not be opened and lives in memory: {self._desk.outbox.trouble}"
             found.append(Finding("Disk", WRONG, text, "Free some space on the disk, or replace it; a restart loses what waits in memory"))
+        if self.refused_settings:
+            found.append(describe_refused(self.refused_settings))
         if self._no_worker_user:
             text = f"models run as the agent's own user and could read its keys: {self._no_worker_user}"
             found.append(Finding("Worker", NOTE, text, "See `Security of the device` in the operator's guide"))

@@ -7,8 +7,8 @@ wait in the backlog.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,17 +20,17 @@ from contract.states import FailureReason
 from edge_agent.frames.keeper import FrameKeeper
 from edge_agent.update.records import Installed
 from edge_agent.worker.child_identity import ChildIdentity
+from edge_agent.worker.early_start import EarlyStart
 from edge_agent.worker.messages import Access, FromWorker, RepositoryAsked, WorkerRequest
-from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
-from edge_agent.worker_trouble import wait_for_trouble
+from edge_agent.worker.preloading import Expected
+from edge_agent.worker.process import WorkerError, WorkerProcess
+from edge_agent.worker.spawning import start_worker
+from edge_agent.worker_lives import WorkerLives
+from edge_agent.worker_trouble import Suspicion, wait_for_trouble
 
 READY_TIMEOUT_S = 60.0
 DRAIN_S = 5.0
-CRASH_MEMORY_S = 600.0
-SHORT_LIFE_S, SHORT_LIFE_STARTS = 2.0, 4.0
-"""A worker that lived for less, or for less than four times what its start took, had a short life; two of them in a row
-are no reason to wait, more are: starting again and again costs more than it serves."""
-RESTART_FIRST_S, RESTART_LAST_S = 0.5, 30.0
+SUSPECT_AGAIN_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -89,16 +89,15 @@ class WorkerKeeper:
         self._serving: Serving | None = None
         self._guard: asyncio.Task[None] | None = None
         self._ends: set[asyncio.Task[object]] = set()
-        self._crashes: deque[tuple[float, Installed]] = deque()
         self.tuned: Callable[[Installed], Manner | None] = lambda _: None
         self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
-        self._short_lives = 0
         self.on_asked: Callable[[RepositoryAsked, WorkerProcess], None] = lambda *_: None
         self.unloaded = False  # over HTTP: the worker answers without its model
-        self.last_crash = ""  # what was said of the last worker that ended by itself or hung
-        self._start_took_s = self._ready_s = 0.0
+        self.lives = WorkerLives()
         self.frames = FrameKeeper(settings.data_folder, plain=settings.plain_frames)
+        self.early = EarlyStart()
+        self._acquitted_s = -SUSPECT_AGAIN_S
 
     @property
     def completed(self) -> int:
@@ -147,11 +146,6 @@ class WorkerKeeper:
         worker.kill()
         return f"a golden sample was answered wrongly (difference {probed.max_difference:.3g}), the worker is replaced"
 
-    def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
-        """How often workers (of one version) ended by themselves within ten minutes and since `since`."""
-        begin = max(since, time.monotonic() - CRASH_MEMORY_S)
-        return sum(moment >= begin and installed in {None, which} for moment, which in self._crashes)
-
     async def serve(self, serving: Serving) -> None:
         """Start a worker for a version; once it is ready the one before drains and ends.
 
@@ -173,8 +167,7 @@ class WorkerKeeper:
         try:
             await self.serve(serving)
         except StartError as error:
-            self._short_lives += 1
-            self._note_crash(serving, f"does not start: {error.detail}")
+            self._note_no_start(serving, error)
             self._guard_by(self._restart(serving))
 
     def _guard_by(self, work: Coroutine[Any, Any, None]) -> None:
@@ -200,6 +193,7 @@ class WorkerKeeper:
             await worker.stop(1.0)
         if self._ends:
             await asyncio.wait(self._ends, timeout=DRAIN_S)
+        await self.early.close()
         await self.frames.stop()
 
     @property
@@ -254,7 +248,7 @@ class WorkerKeeper:
             worker.kill()
             self._await_end(worker.wait(), worker)
             raise
-        self._start_took_s = time.monotonic() - begun_s
+        self.lives.start_took_s = time.monotonic() - begun_s
         return worker
 
     async def _spawn(self, serving: Serving, manner: Manner) -> WorkerProcess:
@@ -267,7 +261,8 @@ class WorkerKeeper:
         )
         identity = self._identity_for(serving, opens_source=link is None)
         try:
-            worker = await start_worker(request, lambda message: self._on_message(serving, message), identity)
+            early = await self.early.take()
+            worker = await start_worker(request, lambda message: self._on_message(serving, message), identity, early)
         except BaseException as error:
             if link is not None:
                 self.frames.unlink(link)
@@ -291,39 +286,46 @@ class WorkerKeeper:
         """Ping the worker; when it ends or hangs, put another in its place."""
         end = asyncio.ensure_future(worker.wait())
         try:
-            cause = await wait_for_trouble(worker, end, self.settings.inference_deadline_ms)
+            suspicion = Suspicion(partial(self._suspect, worker, serving), self._acquit)
+            cause = await wait_for_trouble(worker, end, self.settings.inference_deadline_ms, suspicion)
         finally:
             end.cancel()
         worker.kill()
         await worker.wait()
-        self._count_life()
-        self._note_crash(serving, cause)
+        self.lives.ended(serving.installed, cause)
+        self._say_crash(serving, cause)
         await self._restart(serving)
+
+    def _suspect(self, worker: WorkerProcess, serving: Serving) -> None:
+        """While a worker may hang, another begins early; one that answered after all is not suspected again soon."""
+        if time.monotonic() - self._acquitted_s > SUSPECT_AGAIN_S:
+            expected = Expected(worker.request.variant, worker.request.application is not None)
+            self.early.begin(expected, self._identity_for(serving, opens_source=worker.link is None))
+
+    def _acquit(self) -> None:
+        self._acquitted_s = time.monotonic()
+        self.early.drop()
 
     async def _restart(self, serving: Serving) -> None:
         """Until it is ready: at once, and after growing waits where it ends again and again."""
         while True:
-            if self._short_lives > 2:  # noqa: PLR2004  (two are no reason to wait)
+            if self.lives.wait_s:
                 self.untune(serving.installed)
-                await asyncio.sleep(min(RESTART_LAST_S, RESTART_FIRST_S * 2.0 ** min(self._short_lives - 3, 10)))
+                await asyncio.sleep(self.lives.wait_s)
             try:
                 worker = await self._start(serving)
             except StartError as error:
-                self._short_lives += 1
-                self._note_crash(serving, f"does not start: {error.detail}")
+                self._note_no_start(serving, error)
                 continue
             self._take_on(worker, serving)
             return
 
-    def _count_life(self) -> None:
-        lived_s = time.monotonic() - self._ready_s
-        self._short_lives = self._short_lives + 1 if lived_s < max(SHORT_LIFE_S, SHORT_LIFE_STARTS * self._start_took_s) else 0
-
     def _take_on(self, worker: WorkerProcess, serving: Serving) -> None:
         """From now on this worker serves; the one before drains and ends, if it has not."""
-        self._ready_s = time.monotonic()
+        self.lives.began()
         self._completed_before = self.completed
         before, self._worker = self._worker, worker
+        self.early.drop()
         self._guard_by(self._watch(worker, serving))
         self.frames.keep_only(worker.link)
         if before is not None:
@@ -334,13 +336,13 @@ class WorkerKeeper:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    def _note_crash(self, serving: Serving, cause: str) -> None:
-        now = time.monotonic()
-        self._crashes.append((now, serving.installed))
-        while self._crashes and self._crashes[0][0] < now - CRASH_MEMORY_S:
-            self._crashes.popleft()
+    def _note_no_start(self, serving: Serving, error: StartError) -> None:
+        cause = f"does not start: {error.detail}"
+        self.lives.did_not_begin(serving.installed, cause)
+        self._say_crash(serving, cause)
+
+    def _say_crash(self, serving: Serving, cause: str) -> None:
         model = serving.installed.model
         text = f"the worker of {model.model} {model.version} {cause}"
-        self.last_crash = cause
         log.warning("Slot %s: %s", self.settings.slot, text)
         self._on_crash(text)

@@ -182,7 +182,7 @@ class UpdateWork:
                 inferences=latency.count,
                 errors=book.total.errors if book else 0,
                 latency_us=latency,
-                crashes=self._slot.keeper.crashes(update.candidate),
+                crashes=self._slot.keeper.lives.crashes(update.candidate),
                 elapsed_s=loop.time() - begun,
             )
             verdict = judge(policy, update.baseline, seen)

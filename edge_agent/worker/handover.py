@@ -4,6 +4,7 @@ Pipes carry bytes only; a Unix socket carries descriptors too. Each worker gets 
 """
 
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import Sequence
@@ -12,9 +13,14 @@ _VARIABLE = "EYELET_HANDOVER_DESCRIPTOR"
 _MARK = b"d"
 
 
+def doors_exist() -> bool:
+    """Whether this system can hand descriptors over."""
+    return os.name == "posix" and hasattr(socket, "send_fds")
+
+
 def make_door() -> tuple[socket.socket, socket.socket] | None:
     """The supervisor's end and the worker's; None where the system can not hand descriptors over."""
-    if os.name != "posix" or not hasattr(socket, "send_fds"):
+    if not doors_exist():
         return None
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -36,13 +42,26 @@ def hand_over(door: socket.socket, descriptors: Sequence[int]) -> None:
     socket.send_fds(door, [_MARK], list(descriptors))
 
 
-def open_inherited_door() -> socket.socket | None:
+@functools.cache
+def inherited_door() -> socket.socket | None:
     """The worker's end; None where it was given none."""
     with contextlib.suppress(OSError, ValueError):
         door = socket.socket(fileno=int(os.environ.pop(_VARIABLE, "")))
         door.setblocking(False)
         return door
     return None
+
+
+def take_all(door: socket.socket, count: int) -> tuple[int, ...]:
+    """As many descriptors as were handed over at once.
+
+    Raises:
+        OSError: there are none, or another number.
+    """
+    _, descriptors, _, _ = socket.recv_fds(door, len(_MARK), count, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    if len(descriptors) != count:
+        raise OSError(f"{len(descriptors)} descriptors were handed over, {count} were promised")
+    return tuple(descriptors)
 
 
 def take_over(door: socket.socket) -> int:

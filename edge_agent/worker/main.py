@@ -28,7 +28,7 @@ from edge_agent.serving.model_repository import ModelRepository
 from edge_agent.serving.service import Service
 from edge_agent.worker.child_identity import confine
 from edge_agent.worker.child_processes import claim_stdout, end_with_parent
-from edge_agent.worker.handover import open_inherited_door
+from edge_agent.worker.handover import inherited_door, take_all
 from edge_agent.worker.inference import Inference
 from edge_agent.worker.messages import (
     LINE_MAX_BYTES,
@@ -54,6 +54,7 @@ from edge_agent.worker.messages import (
 )
 from edge_agent.worker.named_tasks import NamedTasks
 from edge_agent.worker.opening import OpenedModel, open_model
+from edge_agent.worker.preloading import preload
 from edge_agent.worker.progress import open_inherited
 from edge_agent.worker.shadow_tap import obey_pairing
 from edge_agent.worker.windows import WindowRecorder
@@ -76,7 +77,7 @@ class Worker:
         self._recorder = recorder
         self._inference = Inference(opened.engine, recorder, latency_us=opened.latency_us, queue_length=request.queue_length)
         self._service = Service(self._inference, opened.package.manifest, opened.variant, request.max_body_bytes, request.deadline_s)
-        self._door = open_inherited_door()
+        self._door = inherited_door()
         self._listeners: Listeners | None = None
         self._application: ApplicationLoop | None = None
         self._tasks = NamedTasks(self._give_up)
@@ -221,6 +222,17 @@ class Worker:
         await asyncio.sleep(0)
 
 
+def _take_handed(request: WorkerRequest) -> WorkerRequest:
+    """The request with this process's own numbers of what came over its door; raises `OSError`."""
+    door = inherited_door()
+    if not request.handed or door is None:
+        return request
+    has_frames = request.frames >= 0
+    taken = take_all(door, len(request.sockets) + has_frames)
+    sockets, frames = taken[: len(request.sockets)], taken[-1] if has_frames else -1
+    return msgspec.structs.replace(request, sockets=sockets, frames=frames)
+
+
 def _failure(error: Exception) -> Failed:
     if isinstance(error, (RuntimeAbsentError, ModelRefusedError, StepRefusedError, KeyError)):
         return Failed(FailureReason.INCOMPATIBLE, str(error))
@@ -245,11 +257,12 @@ async def _run(channel_descriptor: int, begun_s: float, make: Callable[[WorkerRe
     lines = asyncio.StreamReader(limit=LINE_MAX_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     channel, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(channel_descriptor, "wb", 0))
+    preload()
     line = await lines.readline()
     if not line:
         return 0
     try:
-        request = decode_request(line)
+        request = _take_handed(decode_request(line))
         opened = open_model(request)
         if (page := open_inherited()) is not None:
             page.watch(opened.engine)

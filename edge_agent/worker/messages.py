@@ -68,6 +68,7 @@ class WorkerRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     in_shadow_of: Served | None = None
     load_unload: bool = False  # whether HTTP may ask for it
     unloaded: bool = False  # begin without the model, which was unloaded over HTTP
+    handed: bool = False  # the sockets, and after them the doorbell, come over the worker's door
 
 
 # to the worker

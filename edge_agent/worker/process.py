@@ -1,25 +1,18 @@
-"""The supervisor's side of a worker: start it, hear it, ping it, drain it, end it."""
+"""The supervisor's side of a worker: hear it, ping it, drain it, end it. `edge_agent.worker.spawning` starts it."""
 
 import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
 import socket
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from contract.errors import ContractError
 from edge_agent.worker import handover, progress
-from edge_agent.worker.child_identity import ChildIdentity, spawn_options
-from edge_agent.worker.child_processes import child_command, child_environment
-from edge_agent.worker.handed_files import handed
 from edge_agent.worker.messages import (
-    LINE_MAX_BYTES,
     BeginPairing,
     Drain,
     Drained,
@@ -289,59 +282,3 @@ class WorkerProcess:
             for line in chunk.decode(errors="replace").splitlines():
                 self.last_words.append(line[:500])
                 log.info("worker %s: %s", self.pid, line[:500])
-
-
-async def start_worker(
-    request: WorkerRequest, on_message: Callable[[FromWorker], None], identity: ChildIdentity | None = None
-) -> WorkerProcess:
-    """Start a worker; `request.sockets` are inherited, the caller keeps its own copies open. `identity`: who it is, None the caller.
-
-    Raises:
-        OSError: the process can not be started.
-    """
-    if identity is None:
-        return await _start(request, on_message, None, ())
-    with handed(request.access) as (access, descriptors):
-        return await _start(msgspec.structs.replace(request, access=access), on_message, identity, descriptors)
-
-
-async def _start(
-    request: WorkerRequest, on_message: Callable[[FromWorker], None], identity: ChildIdentity | None, handed_over: tuple[int, ...]
-) -> WorkerProcess:
-    for descriptor in request.sockets:
-        os.fstat(descriptor)
-    made = progress.make_page()
-    page, descriptor = made if made is not None else (None, -1)
-    ours, theirs = handover.make_door() or (None, None)
-    try:
-        process = await _spawn(request, descriptor, identity, (*handed_over, *([theirs.fileno()] if theirs else [])), theirs)
-    except BaseException:
-        for opened in (page, ours):
-            if opened is not None:
-                opened.close()
-        raise
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-        if theirs is not None:
-            theirs.close()
-    worker = WorkerProcess(process, request, on_message, page, ours)
-    if process.stdin is not None:
-        process.stdin.write(encode_line(request))
-    return worker
-
-
-async def _spawn(
-    request: WorkerRequest, page: int, identity: ChildIdentity | None, handed_over: tuple[int, ...], door: socket.socket | None
-) -> asyncio.subprocess.Process:
-    inherited = (*request.sockets, *handed_over, *(one for one in (page, request.frames) if one >= 0))
-    return await asyncio.create_subprocess_exec(
-        *child_command("worker"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**child_environment(), **progress.environment_for(page), **handover.environment_for(door)},
-        pass_fds=inherited,
-        limit=LINE_MAX_BYTES,
-        **spawn_options(identity),
-    )

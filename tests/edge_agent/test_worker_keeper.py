@@ -20,8 +20,8 @@ from tests.edge_agent.worker.test_process import post_image
 from tests.simulators.packages import make_frames, make_package
 
 FRAME = make_frames(1, 0)[0][0]
-AGAIN_S = 3.0
-"""Far above what it takes (0.2 s and 0.4 s undisturbed), since tests share their machine; far below the 12 s of a ping's timeout."""
+AGAIN_S = 10.0
+"""Far above what it takes (0.2 s and 0.4 s undisturbed), since tests share their machine; below the 12 s of a ping's timeout."""
 
 
 def serving_of(package: Package, variant: str = "onnx-float32") -> Serving:

@@ -40,6 +40,7 @@ from edge_agent.worker.messages import Access, FromWorker, Paired, RuleFired, Wi
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
 from edge_agent.worker.shadow_run import ShadowError, ShadowOrder
 from edge_agent.worker_keeper import READY_TIMEOUT_S, RESTART_LAST_S, KeeperSettings, Serving, StartError, WorkerKeeper
+from edge_agent.worker_lives import WorkerLives
 from tests.simulators.disk import PowerCut, SimulatedDisk
 from tests.simulators.virtual_time import BEGINS_S, run_virtually
 
@@ -166,6 +167,18 @@ class _Server:
         return urllib3.HTTPResponse(body, {"Content-Range": f"bytes {start}-"}, status, preload_content=False)
 
 
+class SimulatedLives(WorkerLives):
+    """Of workers that crash where their version does."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
+        del since
+        return 3 if installed is not None and self.world.kinds[installed.model.digest] == "crashing" else 0
+
+
 class SimulatedKeeper(WorkerKeeper):
     """A worker that is a variable."""
 
@@ -179,6 +192,7 @@ class SimulatedKeeper(WorkerKeeper):
         super().__init__(settings, on_message, on_crash)
         self.device = device
         self.said = on_message
+        self.lives = SimulatedLives(device.world)
         self.now: Serving | None = None
         self.restart: asyncio.Task[None] | None = None
 
@@ -193,10 +207,6 @@ class SimulatedKeeper(WorkerKeeper):
     @property
     def worker(self) -> Any:
         return self.now
-
-    def crashes(self, installed: Installed | None = None, since: float = 0.0) -> int:
-        del since
-        return 3 if installed is not None and self.device.world.kinds[installed.model.digest] == "crashing" else 0
 
     async def serve(self, serving: Serving) -> None:
         self._check(serving.installed)

@@ -23,7 +23,8 @@ from contract.package import Package
 from contract.signing import PrivateKey
 from contract.states import FailureReason
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, WindowStats, WorkerRequest
-from edge_agent.worker.process import WorkerError, WorkerProcess, start_worker
+from edge_agent.worker.process import WorkerError, WorkerProcess
+from edge_agent.worker.spawning import start_worker
 from tests.simulators.packages import make_frames, make_package
 
 READY_S = 20.0
@@ -236,7 +237,7 @@ def test_the_worker_ends_when_its_supervisor_is_killed(package: Package) -> None
     code = (
         "import asyncio, sys, msgspec, time\n"
         "from edge_agent.worker.messages import WorkerRequest\n"
-        "from edge_agent.worker.process import start_worker\n"
+        "from edge_agent.worker.spawning import start_worker\n"
         "async def main():\n"
         "    worker = await start_worker(msgspec.json.decode(sys.argv[1], type=WorkerRequest), lambda m: None)\n"
         "    await worker.wait_ready(20)\n"
