@@ -19,9 +19,10 @@ from edge_agent.hardware import agent_version, hardware_class, installed_runtime
 from edge_agent.home import Home, HomeError, load_document
 from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
+from edge_agent.last_good_settings import LAST_GOOD_FILE, load_last_good
 from edge_agent.memory import Remembered
 from edge_agent.settings import SettingsError, load_settings
-from edge_agent.status import STALE_S, read_status
+from edge_agent.status import STALE_S, find_obstacle, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.journal import Journal
 from edge_agent.update.slots import SlotStore
@@ -98,6 +99,8 @@ def _folder(home: Home) -> Finding:
 
 
 def _disk(home: Home) -> Finding:
+    if (obstacle := find_obstacle(home.folder)) is not None:
+        return obstacle
     free = shutil.disk_usage(home.folder).free
     if free < DISK_LOW_BYTES:
         return Finding(
@@ -110,7 +113,10 @@ def _settings(home: Home) -> Finding:
     try:
         settings = load_settings(home.folder)
     except SettingsError as error:
-        return Finding("Settings", WRONG, str(error), f"Correct or remove {home.folder / 'config.json'}")
+        advice = f"Correct or remove {home.folder / 'config.json'}, then restart the agent"
+        if load_last_good(home.folder) is not None:
+            advice += f"; until then it starts with the last good settings, {LAST_GOOD_FILE}"
+        return Finding("Settings", WRONG, str(error), advice)
     return Finding("Settings", GOOD, f"HTTP port {settings.http_port or 'any'}, {settings.threads} thread(s) per inference")
 
 

@@ -194,15 +194,18 @@ class StatusWriter:
             self._path.unlink(missing_ok=True)
 
 
-def find_obstacle(folder: Path) -> str:
-    """Why nothing can be written into a folder, in words; empty where nothing is known that stands against it."""
+def find_obstacle(folder: Path) -> Finding | None:
+    """Why nothing can be written into a folder; None where nothing is known that stands against it."""
     try:
         found = os.statvfs(folder)
     except (OSError, AttributeError):
-        return ""
+        return None
     if found.f_flag & os.ST_RDONLY:
-        return "the file system is read-only"
-    return "the disk is full" if found.f_bavail * found.f_frsize < _LEAST_BYTES else ""
+        advice = "`mount -o remount,rw` it; where the system made it so by itself, `dmesg` says why, and the disk may be failing"
+        return Finding("Disk", WRONG, "the file system is read-only", advice)
+    if found.f_bavail * found.f_frsize < _LEAST_BYTES:
+        return Finding("Disk", WRONG, "the disk is full", "Free some space; what serves goes on serving")
+    return None
 
 
 def read_status(path: Path) -> Status | None:

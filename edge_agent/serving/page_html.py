@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from contract.messages import Health, VersionRef
 from contract.states import UpdateState
 from edge_agent.findings import GOOD, NOTE, WRONG, Finding
@@ -13,7 +15,6 @@ from edge_agent.status import STALE_S, FleetStatus, SlotStatus, Status
 from edge_agent.worker.messages import WindowStats
 
 _HEADLINES = {WRONG: "Something is wrong", NOTE: "It works, with something to see to", GOOD: "All is well"}
-_MAKE_ROOM = "Free some space (`eyelet-agent doctor` says how much is left); what serves goes on serving"
 _TOP_CLASSES = 4
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -34,15 +35,15 @@ class Seen(NamedTuple):
     status: Status | None
     age_s: float | None
     served: ServedModel | None
-    obstacle: str = ""
+    obstacle: Finding | None = None
 
     @property
     def findings(self) -> list[Finding]:
         """What is to be said, the worst first."""
         found = list(self.status.findings) if self.status is not None else []
         is_silent = self.age_s is None or abs(self.age_s) > STALE_S
-        if is_silent and self.obstacle:
-            found.insert(0, Finding("Disk", WRONG, f"{self.obstacle}, so the supervisor can not say how it is", _MAKE_ROOM))
+        if is_silent and self.obstacle is not None:
+            found.insert(0, msgspec.structs.replace(self.obstacle, text=f"{self.obstacle.text}, so the supervisor can not say how it is"))
         elif is_silent:
             said = "nothing yet" if self.age_s is None else f"nothing for {self.age_s:.0f} s"
             advice = "If this stays, look at the log (journalctl -u eyelet-agent) and restart the agent"

@@ -32,7 +32,7 @@ _NOT_IN_JSON = frozenset({"type", "latency_us", "confidence"})
 def look(status_file: Path | None, served: ServedModel | None) -> Seen:
     """What there is to show now."""
     status = read_status(status_file) if status_file is not None else None
-    obstacle = find_obstacle(status_file.parent) if status_file is not None else ""
+    obstacle = find_obstacle(status_file.parent) if status_file is not None else None
     return Seen(status, _age_s(status.at) if status is not None else None, served, obstacle)
 
 

@@ -89,7 +89,8 @@ def test_a_file_that_can_not_be_written_or_read_harms_nobody(tmp_path: Path, cap
     writer.write()
     writer.write()
     assert caplog.text.count("can not be written") == 1
-    assert find_obstacle(tmp_path / "nowhere") == ""
+    assert find_obstacle(tmp_path / "nowhere") is None
+    assert find_obstacle(tmp_path) is None
     assert read_status(tmp_path / "nowhere" / "status.json") is None
     (tmp_path / "status.json").write_text('{"at": 3}')
     assert read_status(tmp_path / "status.json") is None
