@@ -13,6 +13,7 @@
 | `inbox/` | lone packages and bundles that wait to be installed |
 | `data/`, `captured/` | what applications write: the files of their sinks, field samples |
 | `secrets/`, `hooks/`, `config.json` | the owner's: passwords of applications, functions, settings |
+| `config.last_good.json` | the settings of the last start that accepted `config.json`, for when it is damaged |
 | `run/` | `lock`, `endpoint.json`, `status.json`, sockets: nothing that outlives the process |
 """
 

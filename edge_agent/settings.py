@@ -88,16 +88,18 @@ def load_settings(folder: Path) -> Settings:
     """Settings of the agent in `folder`; the defaults where there is no `config.json`.
 
     Raises:
-        SettingsError: a key is unknown or a value is wrong.
+        SettingsError: a key is unknown or a value is wrong, or it can not be read.
     """
     path = folder / CONFIG_FILE
-    if not path.exists():
-        return Settings()
     try:
         return msgspec.json.decode(read_bounded(path, CONFIG_MAX_BYTES), type=Settings)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise SettingsError(f"{path} is a link to {path.readlink()}, which is not there") from error
+        return Settings()
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {shorten(error)}{_suggest(str(error))}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, ContractError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ContractError, OSError) as error:
         raise SettingsError(f"{path} can not be read: {error}") from error
 
 

@@ -4,7 +4,7 @@
 |---|---|
 | `versions/` | reads |
 | `objects/` | opens what it knows the digest of |
-| `secrets/`, `hooks/`, `config.json` | reads |
+| `secrets/`, `hooks/`, `config.json`, `config.last_good.json` | reads |
 | `data/`, `captured/` | writes |
 | `identity/`, `state/`, `tuf/`, `inbox/`, `trust/` | nothing |
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_agent.home import Home
+from edge_agent.last_good_settings import LAST_GOOD_FILE
 from edge_agent.worker.child_identity import ChildIdentity, examine_identity
 
 SUPERVISOR_UMASK = 0o022
@@ -65,7 +66,7 @@ def share(home: Home, identity: ChildIdentity) -> None:
         _open_to_all(path)
     for folder in (home.captured, home.data):
         _hand_over(folder, identity)
-    for path in home.of_owner:
+    for path in (*home.of_owner, home.folder / LAST_GOOD_FILE):
         _lend(path, identity)
 
 

@@ -11,7 +11,7 @@ from contract.application import Application
 from contract.samples import FieldSample
 from edge_agent.capture.choice import DISAGREEMENT
 from edge_agent.capture.field_samples import FieldSamples, open_keeper
-from edge_agent.settings import load_settings
+from edge_agent.last_good_settings import load_settings_in_force
 from edge_agent.worker.messages import Served, WorkerRequest
 
 if TYPE_CHECKING:
@@ -69,5 +69,5 @@ def open_disagreement_samples(request: WorkerRequest, candidate: Candidate) -> D
     application, served, folder = request.application, request.in_shadow_of, Path(request.data_folder)
     if application is None or served is None or not application.capture.on_disagreement:
         return None
-    samples = open_keeper(application, load_settings(folder), folder, request.slot)
+    samples = open_keeper(application, load_settings_in_force(folder), folder, request.slot)
     return DisagreementSamples(application, samples, served, candidate) if samples is not None else None

@@ -17,6 +17,7 @@ OWN_PARTS = frozenset(
         "capture_wishes.json",
         "captured",
         "config.json",
+        "config.last_good.json",
         "hooks",
         "identity",
         "inbox",

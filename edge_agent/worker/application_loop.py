@@ -17,8 +17,9 @@ from edge_agent.capture.field_samples import FieldSamples, open_field_samples
 from edge_agent.engine.engine import Prediction
 from edge_agent.engine.errors import InferenceError, InputError
 from edge_agent.engine.model_spec import DEFAULT_THRESHOLD
+from edge_agent.last_good_settings import load_settings_in_force
 from edge_agent.owner_functions import OwnerFunctionError, find_function
-from edge_agent.settings import Settings, SettingsError, load_settings
+from edge_agent.settings import Settings, SettingsError
 from edge_agent.sinks.callback import register_callback
 from edge_agent.sinks.sink import Record, Sink, SinkError
 from edge_agent.sinks.table import open_sink
@@ -121,7 +122,7 @@ class ApplicationLoop:
 
     async def _open_sinks(self, stack: AsyncExitStack, data_folder: Path) -> None:
         """Open sinks and field samples, on a thread: a pin or a disk may take a second; so may what is left to say at the end."""
-        settings = load_settings(data_folder)
+        settings = load_settings_in_force(data_folder)
         for document in self._application.sinks:
             if document.kind == "callback":
                 self._register_callback(str(document.options.get("name", "")), settings, data_folder)
