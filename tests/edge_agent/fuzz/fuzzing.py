@@ -66,7 +66,8 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
         FuzzError: an error that is not the door's own or has no words, or growth.
     """
     refused: collections.Counter[str] = collections.Counter()
-    with _no_traceback(door), _small_collections(), door.open(folder) as opened:
+    _pass_over_what_is_there()
+    with _no_traceback(door), door.open(folder) as opened:
         for data in opened.seeds:
             _give(door, opened, data, f"seed {len(data)}")
         before = _footprint()
@@ -82,14 +83,10 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
     return Tally(count, refused.pop("", 0), refused, grown)
 
 
-@contextlib.contextmanager
-def _small_collections() -> Iterator[None]:
-    """What the process holds already (libraries of a gigabyte, in a run of all tests) is not searched for garbage again and again."""
+def _pass_over_what_is_there() -> None:
+    """What the process holds already (libraries of a gigabyte, in a run of all tests) is never searched for garbage again."""
+    gc.collect()
     gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def again(door: Door, folder: Path, *, seed: int, number: int) -> str:
