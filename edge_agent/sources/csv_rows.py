@@ -60,9 +60,10 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDrop
             reader = csv.DictReader(file)
             header = [str(name) for name in reader.fieldnames or ()]
             columns = series_columns(spec, header) if takes_series(spec) else [tensor.name for tensor in spec.inputs]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {', '.join(header)[:200]}")
+            if missing := [name for name in columns if name not in header]:
+                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {_names(header)}")
+            if twice := [name for name in columns if header.count(name) > 1]:
+                raise SourceError(f"{path.name} has the column {twice[0][:120]} more than once; which one is meant?")
             readings = Readings(spec, columns)
             for row in reader:
                 rows += 1
@@ -73,10 +74,15 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDrop
         raise SourceError(f"{path.name} has no rows")
 
 
+def _names(header: list[str]) -> str:
+    hint = "; cells are separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
+    return f"{', '.join(header)[:200] or 'nothing'}{hint}"
+
+
 def _items(name: str, row: Mapping[str, str | None], readings: Readings) -> Iterator[SourceSample | SourceDropped]:
-    if any(row[column] is None for column in readings.columns):
+    if None in row or None in row.values():  # csv names what is too much None
         readings.interrupt()
-        yield SourceDropped(name, "the row has fewer cells than the header")
+        yield SourceDropped(name, f"the row has {'more' if None in row else 'fewer'} cells than the header")
         return
     try:
         sample = readings.take(row)

@@ -67,6 +67,16 @@ def test_rows_go_to_inputs_by_name_and_bad_ones_are_dropped(tmp_path: Path) -> N
     assert items[0].name == "rows.csv:2"
 
 
+def test_a_row_of_another_length_is_dropped_as_the_endpoint_refuses_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("age,city,note\n1,Aachen,x\n2,Aachen\n3,Aachen,x,y\n")
+    items = taken(Source("csv", {"path": "rows.csv", "per_second": 10_000, "repeat": False}), ROWS, tmp_path)
+    assert [getattr(item, "reason", "") for item in items] == [
+        "",
+        "the row has fewer cells than the header",
+        "the row has more cells than the header",
+    ]
+
+
 @pytest.mark.parametrize(
     ("document", "spec", "words"),
     [
@@ -80,12 +90,16 @@ def test_rows_go_to_inputs_by_name_and_bad_ones_are_dropped(tmp_path: Path) -> N
         (Source("csv", {"path": "absent.csv"}), ROWS, "can not be read"),
         (Source("csv", {"path": "short.csv"}), ROWS, "has no column city; it has age"),
         (Source("csv", {"path": "empty.csv"}), ROWS, "has no rows"),
+        (Source("csv", {"path": "semicolons.csv"}), ROWS, "it has age;city; cells are separated by commas"),
+        (Source("csv", {"path": "twice.csv"}), ROWS, "has the column age more than once"),
         (Source("csv", {"path": "latin.csv"}), ROWS, "can not be read as CSV"),
     ],
 )
 def test_what_can_not_be_opened_says_why(tmp_path: Path, document: Source, spec: ModelSpec, words: str) -> None:
     (tmp_path / "short.csv").write_text("age\n1\n")
     (tmp_path / "empty.csv").write_text("age,city\n")
+    (tmp_path / "semicolons.csv").write_text("age;city\n1;a\n")
+    (tmp_path / "twice.csv").write_text("age,age,city\n1,2,a\n")
     (tmp_path / "latin.csv").write_bytes("age,city\n1,Köln\n".encode("latin-1"))
     with pytest.raises(SourceError, match=words):
         open_source(document, spec, tmp_path)
