@@ -14,12 +14,19 @@ from pathlib import Path
 
 import msgspec
 import urllib3
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError, SlowRetrievalError
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    RepositoryError,
+    SlowRetrievalError,
+)
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
 from contract.bundle import Bundle, opened_bundle
-from contract.codec import DOCUMENT_MAX_BYTES, shorten
+from contract.codec import DOCUMENT_MAX_BYTES, shorten, utc_now
 from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
 from contract.manifest import FileEntry
@@ -107,7 +114,8 @@ def refresh(request: TufRequest) -> TufAnswer:
     except ContractError as error:
         return TufAnswer(error=str(error), kind=UNTRUSTED)
     except (RepositoryError, DownloadLengthMismatchError) as error:
-        return TufAnswer(error=f"the repository is not to be trusted: {error}", kind=UNTRUSTED)
+        clock = f" (by the clock of this device, {utc_now()[:10]})" if isinstance(error, ExpiredMetadataError) else ""
+        return TufAnswer(error=f"the repository is not to be trusted: {error}{clock}", kind=UNTRUSTED)
     except DownloadHTTPError as error:
         refused = error.status_code in {401, 403, 410}
         return TufAnswer(error=f"the repository answers {error}", kind=REFUSED if refused else UNREACHABLE)
