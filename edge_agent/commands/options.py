@@ -42,6 +42,8 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
     """Turn the expected errors into one sentence on stderr and exit code 1."""
     try:
         yield
+    except BrokenPipeError:  # `| head`: click ends the program without a word
+        raise
     except StrangerError as error:
         raise click.ClickException(f"{error}. If you trust who made it: eyelet-agent trust add FILE.pub.json") from error
     except kinds as error:

@@ -192,9 +192,15 @@ def _predict_files(chosen: Chosen, inputs: tuple[Path, ...], target: Target) -> 
 
 
 def _write_all(engine: "Engine", chosen: Chosen, batch: "Batch", output: Path, resume: bool) -> str:
-    from edge_agent.sinks.batch_lines import BatchHead, is_complete, open_batch_lines, partial_of
+    from edge_agent.sinks.batch_lines import BatchHead, find_lines, is_complete, open_batch_lines, partial_of
 
+    output = output.resolve()  # a link stays one
+    if output.exists() and not output.is_file():
+        raise click.ClickException(f"{output} is no file, and one would take its place; leave --output out to write to stdout")
     if resume and is_complete(output):
+        whole = find_lines(output)
+        if not whole.lines or batch.name_at(whole.lines - 1) != whole.last_input:
+            raise click.ClickException(f"{output} holds the answers to other inputs; leave --resume out to answer anew")
         click.echo(f"{output} is whole already; leave --resume out to answer anew", err=True)
         return ""
     if partial_of(output).exists() and not resume:

@@ -70,6 +70,28 @@ def test_a_file_that_can_not_be_read_is_said_and_the_rest_is_answered(
     assert ["error" in line for line in lines] == [False, True, False]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there are no named pipes in folders")
+def test_an_output_that_is_no_file_is_not_replaced_by_one(package: Package, images: Path, key_file: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused = run(tmp_path, str(package.folder), str(images), "--key", key_file, "--output", str(tmp_path / "pipe"))
+    assert (refused.exit_code, (tmp_path / "pipe").is_fifo()) == (1, True)
+    assert "leave --output out to write to stdout" in refused.stderr
+    (tmp_path / "latest.jsonl").symlink_to("answers.jsonl")
+    run(tmp_path, str(package.folder), str(images), "--key", key_file, "--output", str(tmp_path / "latest.jsonl"))
+    assert (tmp_path / "latest.jsonl").is_symlink()
+    assert (tmp_path / "answers.jsonl").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGPIPE")
+def test_a_reader_that_goes_away_is_no_error(package: Package, images: Path, key_file: str, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "edge_agent.cli", "predict", str(package.folder), str(images), "--key", key_file]
+    with subprocess.Popen([*program, "--home", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert b"Broken pipe" not in child.stderr.read()
+
+
 @pytest.mark.parametrize("form", ["folder", "archive"])
 def test_a_package_that_nobody_vouches_for_is_refused(package: Package, images: Path, tmp_path: Path, form: str) -> None:
     path = package.folder if form == "folder" else write_archive(package.folder, tmp_path / "digits-1.eyelet")
@@ -202,6 +224,10 @@ def test_a_batch_that_is_killed_goes_on(visitors: Package, tmp_path: Path) -> No
     again = run(tmp_path, *command[4:6], "--insecure-skip-signature", "--output", str(output), "--resume")
     assert (again.exit_code, output.read_bytes()) == (0, data)
     assert "is whole already" in again.stderr
+    (tmp_path / "short.csv").write_text("age,city\n1,Aachen\n")
+    other = run(tmp_path, command[4], str(tmp_path / "short.csv"), "--insecure-skip-signature", "--output", str(output), "--resume")
+    assert (other.exit_code, output.read_bytes()) == (1, data)
+    assert "the answers to other inputs" in other.stderr
 
 
 def test_a_folder_of_images_goes_on_too(package: Package, images: Path, tmp_path: Path) -> None:
