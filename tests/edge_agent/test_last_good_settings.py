@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from benchmarks.running_agent import prepare_home
 from contract.package import Package
@@ -73,6 +76,22 @@ def test_wherever_a_power_cut_ends_the_file_the_agent_starts(home: Home) -> None
     for end in range(len(whole)):
         write(home, whole[:end])
         assert settle_settings(home).settings == LAST_GOOD
+
+
+LINES = st.dictionaries(st.sampled_from([*GOOD, "activation_windows", "unknown"]), st.integers() | st.text(max_size=3) | st.booleans())
+CONTENTS = st.binary(max_size=40) | LINES.map(lambda line: json.dumps(line).encode())
+
+
+@given(CONTENTS, CONTENTS)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_lies_there_the_settings_are_whole_or_refused_in_words(home: Home, config: bytes, copy: bytes) -> None:
+    write(home, config)
+    (home.folder / LAST_GOOD_FILE).write_bytes(copy)
+    try:
+        settings, refused = settle_settings(home)
+    except (SettingsError, ListenError):
+        return
+    assert not refused or not (settings.capture_samples or settings.http_load_unload)
 
 
 def test_a_file_that_is_good_again_holds_at_once_and_is_the_next_copy(home: Home) -> None:

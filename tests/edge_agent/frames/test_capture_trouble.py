@@ -12,6 +12,7 @@ import pytest
 
 from contract.messages import VersionRef
 from contract.package import Package
+from contract.signing import PrivateKey
 from edge_agent.frames import capture_trouble, keeper
 from edge_agent.frames.capture_trouble import ASK_EVERY_S, PROMPT_S, SilenceWatch
 from edge_agent.frames.doorbell import make_pair
@@ -24,6 +25,7 @@ from edge_agent.worker.messages import FromWorker, SourceEnded, SourceSaid
 from tests.edge_agent.frames.test_capture_process import Station, alive, beside, make_images, request, until
 from tests.edge_agent.sources.live_sources import SOUND
 from tests.edge_agent.sources.test_microphone import stand_in
+from tests.simulators.packages import make_package
 
 INSTALLED = Installed(VersionRef("digits", 1, "0" * 64), "onnx-float32")
 
@@ -79,6 +81,26 @@ def test_a_capture_process_that_hangs_is_replaced_and_the_worker_serves_on(tmp_p
         assert said.text.endswith("it is started again")
 
     beside(tmp_path, package, story, plain=plain, repeat=True)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_worker_that_comes_while_the_capture_process_hangs_gets_frames_from_the_next(
+    tmp_path: Path, package: Package, key: PrivateKey
+) -> None:
+    newer = make_package(tmp_path / "newer", key=key, version=2)
+
+    async def story(station: Station) -> None:
+        await until(lambda: len(station.answered) > 5)
+        (pid,) = station.keeper.frames.pids
+        os.kill(pid, signal.SIGSTOP)
+        await station.keeper.serve(station.serving(newer))
+        await until(lambda: station.keeper.frames.pids not in ([], [pid]))
+        seen = len(station.answered)
+        await until(lambda: len(station.answered) > seen + 5)
+        assert station.keeper.serving == station.serving(newer)
+        assert not station.crashes
+
+    beside(tmp_path, package, story, repeat=True)
 
 
 @contextlib.asynccontextmanager
