@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from desktop_app.jobs.events import Cancelled, Done, Failed, Hello, Message, Metric, Progress
-from desktop_app.jobs.process import JobProcess, start_job
+from desktop_app.jobs.process import CANCEL_GRACE_S, JobProcess, start_job
 from tests.desktop_app.jobs.tiny_jobs import COMMAND, TinyJob
+from tests.simulators.waiting import PROMPT_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,7 +28,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -60,23 +61,24 @@ def test_the_child_runs_in_a_process_group_of_its_own(folder: Path) -> None:
         assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
 
 
-def test_cancel_ends_a_willing_job_and_all_it_started_within_a_second(folder: Path) -> None:
+def test_cancel_ends_a_willing_job_and_all_it_started_at_once(folder: Path) -> None:
     with start(folder, "family") as process:
         grandchild = int(first_message(process))
         started = time.monotonic()
         process.cancel()
         assert process.wait() == Cancelled()
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < PROMPT_S
     wait_until(lambda: is_gone(grandchild))
 
 
-def test_cancel_ends_a_stubborn_job_within_a_second(folder: Path) -> None:
+def test_cancel_ends_a_stubborn_job_at_once(folder: Path) -> None:
+    assert CANCEL_GRACE_S < 1
     with start(folder, "stubborn") as process:
         first_message(process)
         started = time.monotonic()
         process.cancel()
         assert process.wait() == Cancelled()
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < PROMPT_S
 
 
 def test_cancel_at_once_ends_a_job_that_has_hardly_begun(folder: Path) -> None:
@@ -163,6 +165,7 @@ sys.path.insert(0, sys.argv[2])
 from desktop_app.jobs.events import Message
 from desktop_app.jobs.process import start_job
 from tests.desktop_app.jobs.tiny_jobs import COMMAND, TinyJob
+from tests.simulators.waiting import PROMPT_S
 process = start_job(Path(sys.argv[1]), TinyJob("family"), command=COMMAND)
 for event in process:
     if isinstance(event, Message):

@@ -158,7 +158,7 @@ def test_the_thread_ends_with_the_source() -> None:
         ended.set()
 
     drive(ThreadedSource("s", capture, QUICK), bool)
-    assert ended.wait(1)
+    assert ended.wait(10)
     assert stopped.is_set()
 
 

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,7 @@ def test_a_slow_model_leaves_the_loop_free_and_a_ping_waits_for_one_inference_on
         inference = opened(slow, latency_us=20_000)
         waiting = [asyncio.create_task(inference.predict(SAMPLE)) for _ in range(8)]
         await asyncio.sleep(0)
-        begun = time.monotonic()
-        await asyncio.sleep(0)
-        assert time.monotonic() - begun < 0.01
+        assert not [task for task in waiting if task.done()], "none of them kept the loop until it had its answer"
         await inference.settle()
         assert inference.under_way >= 6
         async with inference.exclusive() as engine:
