@@ -174,7 +174,7 @@ def assert_refused(ran: Ran, *words: str) -> None:
         assert word in last, (word, last)
 
 
-def wait_for(what: str, ready: Callable[[], Any], timeout_s: float = 30.0, explain: Callable[[], str] = lambda: "") -> Any:
+def wait_for(what: str, ready: Callable[[], Any], timeout_s: float = 60.0, explain: Callable[[], str] = lambda: "") -> Any:
     """Ask until the answer is true, and return it; a deadline, never a fixed sleep."""
     deadline = time.monotonic() + timeout_s
     while not (answer := ready()):

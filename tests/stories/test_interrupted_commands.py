@@ -25,7 +25,7 @@ def test_training_is_interrupted_and_resumed(programs: Programs, tmp_path: Path)
     assert programs.press_ctrl_c("train") == INTERRUPTED, programs.log("train")
     assert "Traceback" not in programs.log("train")
     assert "--resume" in programs.log("train")
-    wait_for("the end of every process", lambda: not programs.alive(), 5, lambda: str(programs.alive()))
+    wait_for("the end of every process", lambda: not programs.alive(), 30, lambda: str(programs.alive()))
     run = programs.studio("runs", "latest", *project)["run"]
     assert run["state"]["state"] == "cancelled"
     done = run["state"]["epochs_done"]
@@ -61,7 +61,7 @@ def test_an_interrupted_import_changes_nothing_and_can_be_run_again(programs: Pr
     wait_for("the import's first files", lambda: sum(path.is_file() for path in (project / "blobs").rglob("*")) > before)
     assert programs.press_ctrl_c("import") == INTERRUPTED, programs.log("import")
     assert "Traceback" not in programs.log("import")
-    wait_for("the end of every process", lambda: not programs.alive(), 5, lambda: str(programs.alive()))
+    wait_for("the end of every process", lambda: not programs.alive(), 30, lambda: str(programs.alive()))
     assert samples_in(project) == 3 * FEW
     report = programs.studio("import", tmp_path / "many", "--project", project)
     assert (report["taken"], report["duplicates"], report["refused"]) == (MANY, 0, [])
@@ -74,7 +74,7 @@ def test_an_interrupted_first_import_leaves_no_project_behind(programs: Programs
     programs.start("first", "eyelet-studio", "import", tmp_path / "many", "--project", project)
     wait_for("the import's first files", lambda: any(path.is_file() for path in (project / "blobs").rglob("*")))
     assert programs.press_ctrl_c("first") == INTERRUPTED, programs.log("first")
-    wait_for("the end of every process", lambda: not programs.alive(), 5, lambda: str(programs.alive()))
+    wait_for("the end of every process", lambda: not programs.alive(), 30, lambda: str(programs.alive()))
     assert not (project / "project.json").exists()
     assert not (project / "catalogue.sqlite").exists()
     assert programs.studio("import", tmp_path / "many", "--project", project)["taken"] == MANY

@@ -27,8 +27,8 @@ from desktop_app.ui.window import StudioWindow, make_window
 from tests.desktop_app.sample_projects import COLOURS, TINY, Listener, train_now
 
 PASSPHRASE = "three plain words"
-JOB_TIMEOUT_MS = 60_000
-WAIT_MS = 10_000
+JOB_TIMEOUT_MS = 120_000
+WAIT_MS = 30_000
 
 
 def draw_pictures(folder: Path, per_class: int = 40) -> None:
