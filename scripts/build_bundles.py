@@ -1,6 +1,6 @@
 """Build the two PyInstaller bundles and start each once; prints size and build time.
 
-The agent's bundle answers a package's golden samples; the studio shell draws its pages offscreen.
+The agent's bundle is tried whole with a simulated fleet; the studio shell draws its pages offscreen.
 """
 
 import os
@@ -39,21 +39,24 @@ def size_of(folder: Path) -> int:
 
 
 def start_agent(executable: Path, folder: Path) -> None:
-    """The frozen agent answers the golden samples of a package."""
-    from scripts.agent_pythons import make_sample_package
+    """The frozen agent takes versions, an application and a patch."""
+    from scripts.frozen_agent import try_agent
 
-    package, key = make_sample_package(folder)
-    subprocess.run([str(executable), "--help"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([str(executable), "predict", str(package), "--key", str(key), "--golden"], check=True)
+    try:
+        try_agent(executable, folder)
+    except AssertionError as error:
+        raise SystemExit(f"the frozen agent does not work: {error}") from error
 
 
 def start_studio(executable: Path, folder: Path) -> None:
     """The frozen shell draws its pages."""
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     subprocess.run([str(executable), "--help"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([str(executable), "--screenshots", str(folder / "pages")], check=True, env=environment)
-    if not list((folder / "pages").glob("*.png")):
+    subprocess.run([str(executable), "--screenshots", str(folder / "pages")], check=True, env=environment, stdout=subprocess.DEVNULL)
+    drawn = len(list((folder / "pages").glob("*.png")))
+    if not drawn:
         raise SystemExit("the studio shell drew no page")
+    print(f"  drew {drawn} pages")
 
 
 def main() -> None:
@@ -62,7 +65,7 @@ def main() -> None:
         seconds = build(spec)
         with tempfile.TemporaryDirectory() as folder:
             start(DIST / name / name, Path(folder))
-        print(f"{name}: built in {seconds:.0f} s, {size_of(DIST / name) / 1e6:.0f} MB, starts")
+        print(f"{name}: built in {seconds:.0f} s, {size_of(DIST / name) / 1e6:.0f} MB, works")
 
 
 if __name__ == "__main__":

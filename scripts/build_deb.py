@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tomllib
 
-from scripts.build_bundles import DIST, build, size_of
+from scripts.build_bundles import DIST, build, size_of, start_agent
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "packaging" / "deb"
@@ -144,7 +144,9 @@ def main() -> None:
     if missing := [tool for tool in ("dpkg-deb", "dpkg") if shutil.which(tool) is None]:
         sys.exit(f"{' and '.join(missing)} is missing: a Debian package is built on Debian or Ubuntu")
     if options.bundle is None:
-        print(f"the bundle is built in {build('agent.spec'):.0f} s")
+        print(f"the bundle is built in {build('agent.spec'):.0f} s", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            start_agent(DIST / PACKAGE / PACKAGE, Path(folder))
     deb = build_deb(options.bundle or DIST / PACKAGE, options.out, f"{agent_version()}-{options.revision}", options.maintainer)
     print(_output("dpkg-deb", "--info", deb))
     with tempfile.TemporaryDirectory() as folder:

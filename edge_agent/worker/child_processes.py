@@ -33,17 +33,6 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def run_child(name: str) -> None:
-    """Run a child's `main` in this process (for frozen programs).
-
-    Raises:
-        KeyError: there is no such child.
-    """
-    import importlib
-
-    importlib.import_module(CHILD_MODULES[name]).main()
-
-
 def end_with_parent() -> None:
     """Let the kernel end this process when its parent dies, even by SIGKILL (Linux; elsewhere the closed stdin does)."""
     if not sys.platform.startswith("linux"):

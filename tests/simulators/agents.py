@@ -20,6 +20,7 @@ class AgentProcess:
         """`before` is put before the agent's command line."""
         self.home = home
         self._before = before
+        self.command: tuple[str, ...] = (sys.executable, "-m", "edge_agent.cli")
         self.log = home.parent / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -40,7 +41,7 @@ class AgentProcess:
         (self.home / "run" / "endpoint.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._before, sys.executable, "-m", "edge_agent.cli", "run", "--home", str(self.home), "--http-port", "0"],
+                [*self._before, *self.command, "run", "--home", str(self.home), "--http-port", "0"],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
