@@ -1,15 +1,15 @@
 """Read the ```console blocks of a document and run them, in order, in one shell."""
 
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.simulators.ports import find_free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY = {"eyelet-fleet serve": "server/server.json", "eyelet-agent run": "device/run/endpoint.json"}
@@ -83,9 +83,10 @@ def run_commands(commands: Sequence[str], folder: Path, environment: Mapping[str
 
 def find_free_ports() -> dict[str, str]:
     """A free port for each of `PORTS`."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
-        return {port: str(listening.getsockname()[1]) for port, listening in zip(PORTS, sockets, strict=True)}
+    found: set[int] = set()
+    while len(found) < len(PORTS):
+        found.add(find_free_port())
+    return {port: str(free) for port, free in zip(PORTS, sorted(found), strict=True)}
 
 
 def exchange(text: str, ports: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.simulators.ports import find_free_port
 from tests.simulators.waiting import wait_until
 
 
@@ -67,12 +68,12 @@ class EmbeddedBroker:
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        assert ready.wait(5)
+        assert ready.wait(30)
 
     def close(self) -> None:
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(5)
+            self._thread.join(30)
             self._thread = None
 
 
@@ -82,9 +83,7 @@ class Mosquitto:
     def __init__(self, folder: Path) -> None:
         if shutil.which("mosquitto") is None:
             pytest.skip("mosquitto is not installed")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = find_free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
         self._process: subprocess.Popen[bytes] | None = None

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet_server.broker.mosquitto import access_rules, configuration, end_leftover, find_mosquitto, free_port
+from fleet_server.broker.mosquitto import access_rules, configuration, end_leftover, find_mosquitto
 from fleet_server.broker.opening import open_broker
 from fleet_server.broker.passwords import check_password, hash_password
 from fleet_server.broker.settings import BrokerError, parse_address
 from tests.fleet_server.broker.clients import PASSWORD, Devices, broker_in_thread, settings_of, topic, wait_until
+from tests.simulators.ports import find_free_port
 
 needs_mosquitto = pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
 
@@ -125,7 +126,7 @@ def _answers(running):
 @needs_mosquitto
 def test_a_mosquitto_left_by_a_killed_server_is_ended(tmp_path):
     config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {free_port('127.0.0.1')} 127.0.0.1\nallow_anonymous true\n")
+    config.write_text(f"listener {find_free_port()} 127.0.0.1\nallow_anonymous true\n")
     with subprocess.Popen([find_mosquitto(), "-c", str(config)], stderr=subprocess.DEVNULL) as left:
         wait_until(lambda: os.fsencode(str(config)) in Path(f"/proc/{left.pid}/cmdline").read_bytes())
         asyncio.run(end_leftover(tmp_path / "other.conf"))
