@@ -15,6 +15,7 @@ from edge_agent.findings import GOOD, NOTE, WRONG, Finding
 from edge_agent.hardware import agent_version
 from edge_agent.heat import Heat, find_heat, is_slowed_down, read_heat, temperature_words
 from edge_agent.home import Home
+from edge_agent.last_good_settings import load_last_good
 from edge_agent.least_agent import FLEET, find_shortfall
 from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.update.maintenance import find_closed
@@ -28,7 +29,7 @@ def examine_conditions(home: Home) -> list[Finding]:
     try:
         settings = load_settings(home.folder)
     except SettingsError:  # said of the settings
-        settings = Settings()
+        settings = load_last_good(home.folder) or Settings()
     now = datetime.datetime.now(tz=datetime.timezone.utc)
     return [_least_agent(home, desired), describe_windows(settings, desired, now), describe_heat(read_heat(), settings)]
 

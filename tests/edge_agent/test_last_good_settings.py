@@ -153,7 +153,7 @@ def test_a_worker_goes_on_with_the_last_good_settings_while_the_file_is_damaged(
 
 def test_a_real_agent_with_a_damaged_file_serves_and_says_so_everywhere(tmp_path: Path, package: Package) -> None:
     home = prepare_home(tmp_path / "home", package, "onnx-float32")
-    write(home, b'{"threads": 1}')
+    write(home, b'{"threads": 1, "activation_windows": ["02:00-04:00"]}')
     settle_settings(home)
     write(home, b'{"threads": 1, "http_prot": 8480}')
     with AgentProcess(home.folder) as agent:
@@ -164,5 +164,6 @@ def test_a_real_agent_with_a_damaged_file_serves_and_says_so_everywhere(tmp_path
         said = subprocess.run(doctor, capture_output=True, text=True, check=False).stdout
     assert f"WRONG Settings: {home.folder / 'config.json'}: " in said
     assert "did you mean 'http_port'?" in said
+    assert "activation only 02:00-04:00 (config.json)" in said
     assert "until then it starts with the last good settings, config.last_good.json" in said
     assert "the settings of the last good start hold, since config.json is refused" in said
