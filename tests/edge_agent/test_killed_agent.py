@@ -14,6 +14,7 @@ from edge_agent.enrolment import enrol
 from edge_agent.home import make_home
 from tests.edge_agent.test_fleet_updates import DEVICE, Site
 from tests.simulators.agents import AgentProcess
+from tests.simulators.children import is_alive
 from tests.simulators.fleet import FleetSimulator
 from tests.simulators.waiting import wait_until
 
@@ -145,7 +146,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_worker_outlives_its_agent(si
     wait_until(lambda: any("signal 9" in event.text for event in site.fleet.events.values()))
     (worker,) = workers(site)
     site.agent.kill()
-    wait_until(lambda: not psutil.pid_exists(worker.pid) or worker.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not is_alive(worker.pid))
     restart(site)
 
 

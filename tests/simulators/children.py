@@ -1,8 +1,16 @@
-"""Which child processes of a kind are running."""
+"""Which processes are running, asked while they may end at any moment."""
 
 import contextlib
 
 import psutil
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and is not waited for does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def children_of(parent: int, module: str) -> list[int]:

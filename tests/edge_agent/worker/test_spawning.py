@@ -20,6 +20,7 @@ from edge_agent.worker.preloading import Expected, environment_for, expect_of, p
 from edge_agent.worker.spawning import begin_early, start_worker
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
 from tests.edge_agent.worker.test_process import READY_S, listening_socket, post_image, request_for, until
+from tests.simulators.children import children_of
 from tests.simulators.packages import make_frames
 
 EXPECTED = Expected("onnx-float32")
@@ -28,8 +29,7 @@ FRAME = make_frames(1, 0)[0][0]
 
 def workers() -> set[int]:
     """Worker processes of this test."""
-    children = psutil.Process().children()
-    return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE and "edge_agent.worker.main" in child.cmdline()}
+    return set(children_of(os.getpid(), "edge_agent.worker.main"))
 
 
 def serving_of(package: Package) -> Serving:

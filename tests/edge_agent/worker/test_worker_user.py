@@ -30,6 +30,7 @@ from edge_agent.worker.child_identity import ChildIdentity, examine_identity, sp
 from edge_agent.worker_folders import IdentityError, settle_identity
 from tests.simulators.agents import AgentProcess
 from tests.simulators.certificates import write_certificate
+from tests.simulators.children import is_alive
 from tests.simulators.other_users import command_for_all, open_folder
 from tests.simulators.packages import make_frames
 from tests.simulators.waiting import wait_until
@@ -221,7 +222,7 @@ def test_a_supervisor_that_is_not_root_needs_three_capabilities_which_its_worker
         assert {line.split()[1] for line in lines if line.startswith(("CapPrm", "CapEff", "CapInh", "CapAmb"))} == {"0" * 16}
         assert (home.folder / "captured").stat().st_gid == other.pw_gid
         agent.kill()
-        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: not is_alive(worker.pid))
 
 
 def test_a_self_test_is_another_user_too(folder: Path, package: Package, before: tuple[str, ...]) -> None:
