@@ -47,7 +47,7 @@ def kept(package: Package, story: Callable[[WorkerKeeper, int, list[str]], Await
 
 
 async def replaced(keeper: WorkerKeeper, pid: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while keeper.pid in {None, pid}:
         assert time.monotonic() < deadline, "no other worker came"
         await asyncio.sleep(0.005)
@@ -118,7 +118,7 @@ def test_one_guard_looks_after_a_slot_though_a_start_fails(tmp_path: Path, packa
         (guard,) = (task for task in asyncio.all_tasks() if task.get_name() == "guard-main" and not task.done())
         assert guard is keeper._guard
         os.kill(keeper.pid or 0, signal.SIGKILL)  # the worker before, which still answers
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while len(crashes) < 3:
             assert time.monotonic() < deadline, "it is not tried again"
             await asyncio.sleep(0.005)

@@ -12,7 +12,7 @@ import httpx
 from fleet_server.serving import ServeSettings, serve
 from tests.simulators.studio import SimulatedStudio, operator_client
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 @dataclass

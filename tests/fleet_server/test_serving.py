@@ -235,7 +235,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (self.data / "server.json").exists():
             assert self.process.poll() is None, "the server ended"
             assert time.monotonic() < deadline, "the server did not start"

@@ -15,7 +15,7 @@ from desktop_app.data.project import open_project
 from desktop_app.data.versions import load_version
 from desktop_app.ui.window import StudioWindow
 
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 
 def drop(zone, path: Path) -> None:

@@ -11,7 +11,7 @@ from desktop_app.ui.grid.view import SampleGrid
 from desktop_app.ui.translations.text import Text
 from desktop_app.ui.workspace import Workspace
 
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 
 @pytest.fixture

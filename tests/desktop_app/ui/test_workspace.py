@@ -8,7 +8,7 @@ from desktop_app.data.catalogue import count_samples
 from desktop_app.errors import DataError, ProjectError
 from desktop_app.ui.workspace import SAMPLES, Workspace
 
-WAIT_MS = 5000
+WAIT_MS = 30_000
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def opened(folder: Path, settings: Settings = ALLOWED, **policy: float) -> Field
 def offer_all(samples: FieldSamples, scores: list[float]) -> list[bool]:
     chosen = []
     for index, score in enumerate(scores):
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while samples._waiting.full() and time.monotonic() < deadline:
             time.sleep(0.001)
         chosen.append(samples.offer(FRAME, msgspec.structs.replace(RECORD, score=score, source=f"{index}.png"), float(index)))

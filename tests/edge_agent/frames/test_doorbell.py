@@ -21,7 +21,7 @@ class Listener:
         self.ended += 1
 
     async def until(self, condition: Callable[["Listener"], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not condition(self):
             assert time.monotonic() < deadline, "it did not happen in time"
             await asyncio.sleep(0.001)

@@ -22,7 +22,7 @@ from fleet_server.broker.settings import Broker, BrokerSettings
 FLEET = "demo"
 PASSWORD = "p" * 40
 QOS = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE)
-WAIT_S = 8.0
+WAIT_S = 20.0
 
 
 def topic(device: str, channel: str) -> str:
