@@ -68,7 +68,7 @@ class Supervisor:
     # Life
 
     async def run(self, until: Callable[["Supervisor"], bool] | None = None) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`, or until `until` holds.
+        """Serve until SIGTERM, SIGINT, SIGHUP or `stop`, or until `until` holds.
 
         Raises:
             HomeError, ListenError, IdentityError: it can not begin, with what to do.
@@ -164,8 +164,12 @@ class Supervisor:
         self._tasks.add(asyncio.create_task(work, name=name))
 
     def _catch_signals(self) -> None:
+        """A terminal that is closed ends the agent in order, too, unless `nohup` said that it shall stay."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self._stop.set)
 

@@ -132,6 +132,16 @@ def test_an_agent_without_a_model_is_ready_at_once(tmp_path: Path, datagrams: so
         assert datagrams.recv(4096).decode() == "READY=1\nSTATUS=main: no model is installed"
 
 
+def test_a_terminal_that_is_closed_ends_the_agent_in_order(tmp_path: Path) -> None:
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        pytest.skip("these tests ignore SIGHUP, and so does what they start")
+    with AgentProcess(make_home(tmp_path / "home").folder) as agent:
+        assert agent.process is not None
+        agent.process.send_signal(signal.SIGHUP)
+        assert agent.wait(60) == 0
+        assert not (agent.home / "run" / "endpoint.json").exists()
+
+
 def test_no_socket_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert not systemd.notify("READY=1")
