@@ -91,7 +91,7 @@ class WebhookSender:
 def _place(url: str) -> str:
     """Without a query, which may hold a key."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"[:120]
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"[:120]
 
 
 def open_sink(options: WebhookOptions, data_folder: Path) -> QueuedSink:
@@ -99,4 +99,4 @@ def open_sink(options: WebhookOptions, data_folder: Path) -> QueuedSink:
     parts = urlsplit(options.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
         raise SinkError("the webhook's url must be http://host/… or https://host/…, without an account in it")
-    return QueuedSink(f"webhook {parts.hostname}", WebhookSender(options, data_folder), QueuePolicy(options.queue))
+    return QueuedSink(f"webhook {parts.netloc}", WebhookSender(options, data_folder), QueuePolicy(options.queue))

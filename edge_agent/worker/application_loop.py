@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 SAY_AGAIN_S = 60.0
 REASONS_KEPT = 64
+SINK_SAID_EVERY_S = 3600.0
 
 
 class SeldomLog:
@@ -82,6 +83,7 @@ class ApplicationLoop:
         self._sinks: list[tuple[Sink, bool]] = []  # and whether it takes only what fired a rule
         self._field_samples: FieldSamples | None = None
         self._broken_sinks: set[int] = set()
+        self._sinks_silent_until_s: dict[int, float] = {}
         self._drops = SeldomLog()
 
     async def run(self, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
@@ -188,7 +190,7 @@ class ApplicationLoop:
         record = self._record(item.name, prediction, firings)
         for index, (sink, only_fired) in enumerate(self._sinks):
             if firings or not only_fired:
-                self._write_to(index, sink, record)
+                self._write_to(index, sink, record, emit)
         for firing in firings:
             emit(self._event(firing, prediction))
         if self._field_samples is not None:
@@ -210,13 +212,17 @@ class ApplicationLoop:
             rule="; ".join(firing.text for firing in firings),
         )
 
-    def _write_to(self, index: int, sink: Sink, record: Record) -> None:
-        """A broken sink is said once and tried again with every record."""
+    def _write_to(self, index: int, sink: Sink, record: Record, emit: Callable[[FromWorker], None]) -> None:
+        """A broken sink is said once, to the fleet once an hour at most, and tried again with every record."""
         try:
             sink.write(record)
         except SinkError as error:
             if index not in self._broken_sinks:
                 log.error("records are lost: %s", error)  # noqa: TRY400
+                now_s = time.monotonic()
+                if now_s >= self._sinks_silent_until_s.get(index, now_s):
+                    self._sinks_silent_until_s[index] = now_s + SINK_SAID_EVERY_S
+                    emit(SourceSaid(f"records are lost: {error}"))
             self._broken_sinks.add(index)
         else:
             self._broken_sinks.discard(index)

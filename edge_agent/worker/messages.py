@@ -179,7 +179,7 @@ class SourceEnded(Message, frozen=True):
 
 
 class SourceSaid(Message, frozen=True):
-    """A live source lost its device or has it again; it goes on by itself."""
+    """A live source lost its device or has it again, or a sink loses records; it goes on by itself."""
 
     text: str
 

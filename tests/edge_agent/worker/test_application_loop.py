@@ -62,6 +62,18 @@ def test_a_sink_of_rules_hears_only_what_fires_one(package: Package, engine: Eng
     assert [message.text for message in messages if isinstance(message, RuleFired)] == [alarm["rule"]]
 
 
+def test_a_sink_that_loses_every_record_is_said_once(package: Package, engine: Engine, images: Path) -> None:
+    (images / "hooks").mkdir()
+    (images / "hooks" / "broken_for_test.py").write_text("def switch(record): raise RuntimeError('no lamp')\n")
+    (images / "config.json").write_text('{"callbacks": {"lamp": "broken_for_test:switch"}}')
+    messages, _ = run(document(sinks=(Sink("callback", {"name": "lamp"}), JSONL)), package, engine, images)
+    assert messages == [
+        SourceSaid("records are lost: the callback lamp failed: no lamp"),
+        SourceEnded("the source came to its end"),
+    ]
+    assert len(lines(images / "all.jsonl")) == 6
+
+
 def test_a_callback_of_the_owners_is_found_by_its_name(package: Package, engine: Engine, images: Path) -> None:
     (images / "hooks").mkdir()
     (images / "hooks" / "lamp_for_test.py").write_text("seen = []\ndef switch(record): seen.append(record.label)\n")
