@@ -39,7 +39,8 @@ from edge_agent.update.work_time import Turn
 from edge_agent.worker.messages import Access, FromWorker, Paired, RuleFired, WindowStats
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
 from edge_agent.worker.shadow_run import ShadowError, ShadowOrder
-from edge_agent.worker_keeper import READY_TIMEOUT_S, RESTART_LAST_S, KeeperSettings, Serving, StartError, WorkerKeeper
+from edge_agent.worker_keeper import READY_TIMEOUT_S, KeeperSettings, Serving, StartError, WorkerKeeper
+from edge_agent.worker_lives import RESTART_LAST_S
 from edge_agent.worker_lives import WorkerLives
 from tests.simulators.disk import PowerCut, SimulatedDisk
 from tests.simulators.virtual_time import BEGINS_S, run_virtually
