@@ -40,8 +40,7 @@ from edge_agent.worker.messages import Access, FromWorker, Paired, RuleFired, Wi
 from edge_agent.worker.self_testing import SelfTestRequest, SelfTestResult, VariantResult
 from edge_agent.worker.shadow_run import ShadowError, ShadowOrder
 from edge_agent.worker_keeper import READY_TIMEOUT_S, KeeperSettings, Serving, StartError, WorkerKeeper
-from edge_agent.worker_lives import RESTART_LAST_S
-from edge_agent.worker_lives import WorkerLives
+from edge_agent.worker_lives import RESTART_LAST_S, WorkerLives
 from tests.simulators.disk import PowerCut, SimulatedDisk
 from tests.simulators.virtual_time import BEGINS_S, run_virtually
 
