@@ -1,13 +1,15 @@
 """Install the agent by its extra alone on each Python this machine has, and prove that it runs there.
 
 For each of 3.10 to 3.13: a fresh environment, `pip install .[agent]`, no torch, Qt or scikit-learn in
-it, `eyelet-agent --help`, and a signed package whose golden samples `eyelet-agent predict` answers.
+it, every module of the agent can be imported (each child process is one), `eyelet-agent --help`, and a
+signed package whose golden samples `eyelet-agent predict` answers.
 With --tests the contract's and the agent's tests run there instead.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 FORBIDDEN = ("torch", "PySide6", "sklearn", "lightning", "litestar", "sqlalchemy")
+IMPORT_ALL = """
+import importlib, pkgutil, contract, edge_agent
+for package in (contract, edge_agent):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
 
 
 def find_python(version: str) -> str | None:
@@ -39,6 +48,7 @@ def make_environment(python: str, version: str, *, tests: bool) -> Path:
     if not binary.exists():
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
     pip = [str(binary), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # a module that was removed or renamed would be installed from there
     subprocess.run([*pip, "-c", "constraints/agent.txt", "--force-reinstall", "--no-deps", "."], check=True, cwd=ROOT)
     subprocess.run([*pip, "-c", "constraints/agent.txt", ".[agent]"], check=True, cwd=ROOT)
     if tests:
@@ -46,10 +56,14 @@ def make_environment(python: str, version: str, *, tests: bool) -> Path:
     return binary
 
 
+def tests_command(binary: Path, jobs: int) -> list[str]:
+    """The command line of the contract's and the agent's tests, in so many processes."""
+    return [str(binary), "-m", "pytest", "-n", str(jobs), "tests/contract", "tests/edge_agent"]
+
+
 def run_tests(binary: Path) -> bool:
     """The contract's and the agent's tests."""
-    command = [str(binary), "-m", "pytest", "-n", "3", "tests/contract", "tests/edge_agent"]
-    return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
+    return subprocess.run(tests_command(binary, 3), check=False, cwd=ROOT).returncode == 0
 
 
 def check_install(binary: Path, package: Path, key: Path) -> str:
@@ -59,6 +73,9 @@ def check_install(binary: Path, package: Path, key: Path) -> str:
     if found != "[]":
         return f"the extra drew {found}"
     with tempfile.TemporaryDirectory() as elsewhere:
+        imported = subprocess.run([str(binary), "-c", IMPORT_ALL], capture_output=True, text=True, check=False, cwd=elsewhere)
+        if imported.returncode:
+            return f"a module can not be imported: {imported.stderr.strip()[-300:]}"
         agent = str(binary.parent / "eyelet-agent")
         if subprocess.run([agent, "--help"], capture_output=True, check=False, cwd=elsewhere).returncode:
             return "eyelet-agent --help fails"
