@@ -22,6 +22,7 @@ class WatchedSlot(Protocol):
     """What is asked of a slot."""
 
     keeper: WorkerKeeper
+    damaged: str
 
     def book(self) -> WindowBook | None:
         """Measurements of the version that serves."""
@@ -95,6 +96,7 @@ def _slot_status(slot: WatchedSlot, reported: ReportedSlot) -> SlotStatus:
         latency_p95_ms=_milliseconds(latency.quantile(0.95)),
         source_failure=slot.source_failure(serving.installed) if serving is not None else "",
         unloaded=keeper.unloaded,
+        damaged=slot.damaged,
     )
 
 

@@ -93,6 +93,7 @@ class SlotRunner:
         self._books: dict[Installed, WindowBook] = {}
         self._source_failures: dict[Installed, str] = {}
         self._journal_trouble = ""
+        self.damaged = ""  # the version that is installed, where nothing of it can be served
         self._told: tuple[int, int, UpdateState] | None = None
 
     # Life
@@ -101,6 +102,8 @@ class SlotRunner:
         """Serve at once what the journal and the pointers say, before anything else is decided."""
         self.state = machine.repaired(self._tools.store.load_slot(self.name, None if damage else update))
         installed = self.state.current
+        lost = self._tools.store.pointer(self.name, LAST_KNOWN_GOOD) if installed is None else None
+        self.damaged = _name(lost) if lost is not None else ""
         if installed is not None:
             await self.keeper.keep_serving(self.as_serving(installed))
         self._repair_pointer(CURRENT, installed)

@@ -40,6 +40,7 @@ class SlotStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     latency_p95_ms: float | None = None
     source_failure: str = ""
     unloaded: bool = False
+    damaged: str = ""
 
 
 class FleetStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +110,9 @@ def _slot(name: str, slot: SlotStatus) -> list[Finding]:
     subject, current = f"Slot {name}", slot.reported.current
     if current is None:
         found = [Finding(subject, NOTE, "no model is installed", "`eyelet-agent install PACKAGE`, or a rollout of the fleet")]
+        if slot.damaged:
+            advice = "Install it again (a fleet sends it by itself), and see whether the disk is failing: `dmesg`"
+            found = [Finding(subject, WRONG, f"{slot.damaged} is damaged on this disk, and there is no other version", advice)]
         return _update(subject, slot) + found
     model = f"{current.model} {current.version} ({slot.reported.variant}, {slot.threads} thread{'s' if slot.threads > 1 else ''})"
     found = [Finding(subject, GOOD, f"{model} answers; {slot.completed} inferences{_latency_words(slot)}")]

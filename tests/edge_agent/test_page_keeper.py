@@ -58,6 +58,11 @@ def test_an_agent_without_a_model_says_so_until_it_has_one(agent: AgentProcess, 
     wait_until(lambda: not children_of(agent.process.pid, PAGE), 20, agent.read_log)  # type: ignore[union-attr]
     assert agent.answers(PNG)["model_version"] == "1"
     assert "digits 1" in ask(agent, "/")[1]
+    wait_until((home.slots / "main" / "last_known_good.json").exists, 20, agent.read_log)
+    agent.kill()
+    next(home.versions.rglob("*.onnx")).write_bytes(b"a card that has aged")
+    agent.start()
+    wait_until(lambda: "digits 1 is damaged on this disk" in ask(agent, "/v2/health/ready")[1], 20, agent.read_log)
 
 
 def test_the_page_ends_with_its_agent(agent: AgentProcess) -> None:

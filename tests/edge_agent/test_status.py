@@ -49,6 +49,12 @@ def changed(slot: SlotStatus, **changes: object) -> SlotStatus:
         (changed(GOOD_SLOT, crashes=2, last_crash="hangs"), None, ("note", "Slot main", "ended 2 time(s) in ten minutes (hangs)"), "tune"),
         (changed(GOOD_SLOT, source_failure="no camera"), None, ("wrong", "Slot main", "its source failed: no camera"), "application"),
         (changed(GOOD_SLOT, reported=ReportedSlot()), None, ("note", "Slot main", "no model is installed"), "eyelet-agent install"),
+        (
+            changed(GOOD_SLOT, reported=ReportedSlot(), damaged="digits 1"),
+            None,
+            ("wrong", "Slot main", "digits 1 is damaged on this disk, and there is no other version"),
+            "Install it again",
+        ),
         (changed(GOOD_SLOT, reported=ReportedSlot(current=V1, update=FAILED)), None, ("note", "Slot main", "probation_crashes"), "publish"),
         (
             changed(GOOD_SLOT, reported=ReportedSlot(update=WAITING)),
