@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-LOOK_S = 0.5
+LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 def every(interval_s: Callable[[], float], act: Callable[[], None], name: str) -> "asyncio.Task[None]":
     """A named task that calls `act` each `interval_s()` seconds; an error is logged and does not end it.
 
-    An interval that becomes shorter counts at once, not after the longer one has passed.
+    An interval that becomes shorter counts a second later, not after the longer one has passed.
     """
 
     async def run() -> None:

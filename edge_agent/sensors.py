@@ -4,16 +4,19 @@ Linux shows them as small files under `/proc` and `/sys`; elsewhere psutil answe
 of some boards are in `tests/golden/sysfs`, written after their drivers' documentation.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 VCGENCMD_PATIENCE_S = 1.0
+MEMORY_LASTS_S = 30.0
 _PLAUSIBLE_C = (-40.0, 150.0)  # zones without a sensor show absurd values
 _PROCESSOR_HWMON = {"coretemp", "k10temp", "cpu_thermal", "soc_thermal"}
 _GPU_NAMES = re.compile(r"gpu|gv11b|gp10b|ga10b|gm20b")
@@ -49,6 +52,7 @@ class Sensors:
         self._folder = folder
         self._root = root or sensors_root()
         self._processor = read_processor(self._root)
+        self._memory_bytes, self._counted_s = 0, float("-inf")
         psutil.cpu_percent()
 
     def read(self) -> Readings:
@@ -58,7 +62,7 @@ class Sensors:
             cpu_percent=self._cpu_percent(),
             memory_total_bytes=total,
             memory_available_bytes=available,
-            agent_memory_bytes=agent_memory(),
+            agent_memory_bytes=self._memory(),
             disk_free_bytes=psutil.disk_usage(str(self._folder)).free,
             temperature_c=read_temperature(self._root),
             throttled_bits=read_throttled(self._root),
@@ -66,6 +70,13 @@ class Sensors:
             power_w=read_power(self._root),
             memory_pressure_percent=read_memory_pressure(self._root),
         )
+
+    def _memory(self) -> int:
+        """Counted anew twice a minute: the kernel walks through every page of the agent for it."""
+        now_s = time.monotonic()
+        if now_s - self._counted_s > MEMORY_LASTS_S:
+            self._memory_bytes, self._counted_s = agent_memory(), now_s
+        return self._memory_bytes
 
     def _cpu_percent(self) -> float:
         before, now = self._processor, read_processor(self._root)
@@ -216,16 +227,26 @@ def _chips(root: Path, names: set[str]) -> list[Path]:
 
 def agent_memory() -> int:
     """Bytes of the agent and its children: their shares of memory (PSS) where the system tells, else what is resident."""
-    own = psutil.Process()
-    return sum(_memory_of(process) for process in (own, *own.children(recursive=True)))
+    return sum(_memory_of(pid) for pid in (os.getpid(), *descendants(os.getpid())))
 
 
-def _memory_of(process: psutil.Process) -> int:
-    found = re.search(r"^Pss:\s+(\d+) kB$", _read(Path(f"/proc/{process.pid}/smaps_rollup")), re.MULTILINE)
+def descendants(pid: int) -> list[int]:
+    """Children of a process, their children, and so on; one that has just begun or ended may be missing."""
+    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if not lists:  # not Linux, or a kernel without these lists: look at every process there is
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return []
+    children = [int(text) for file in lists for text in _read(file).split()]
+    return [*children, *(each for child in children for each in descendants(child))]
+
+
+def _memory_of(pid: int) -> int:
+    found = re.search(r"^Pss:\s+(\d+) kB$", _read(Path(f"/proc/{pid}/smaps_rollup")), re.MULTILINE)
     if found:
         return int(found.group(1)) << 10
     try:
-        return int(process.memory_info().rss)
+        return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:  # it ended meanwhile
         return 0
 

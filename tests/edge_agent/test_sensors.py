@@ -1,10 +1,14 @@
 """Sensors of boards that are not here: their small files, below another root."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from edge_agent.sensors import Processor, Sensors, read_power, read_processor, read_throttled
+from edge_agent.sensors import Processor, Sensors, descendants, read_power, read_processor, read_throttled
 
 BOARDS = Path(__file__).parent.parent / "golden" / "sysfs"
 
@@ -103,3 +107,25 @@ def test_the_firmwares_own_file_says_most(tmp_path: Path) -> None:
 
 def test_the_agents_own_memory_counts_its_children(tmp_path: Path) -> None:
     assert Sensors(tmp_path).read().agent_memory_bytes > 1 << 20
+
+
+def test_children_of_children_belong_to_the_agent() -> None:
+    begin = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=subprocess.PIPE); "
+    )
+    command = [sys.executable, "-c", begin + "print(child.pid, flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        grandchild = int(child.stdout.readline())
+        assert {child.pid, grandchild} <= set(descendants(os.getpid()))
+        assert descendants(child.pid) == [grandchild] == [one.pid for one in psutil.Process(child.pid).children(recursive=True)]
+        child.kill()
+
+
+def test_the_agents_memory_is_counted_twice_a_minute(tmp_path: Path) -> None:
+    sensors = Sensors(tmp_path)
+    first = sensors.read().agent_memory_bytes
+    sensors._memory_bytes = 1
+    assert sensors.read().agent_memory_bytes == 1
+    sensors._counted_s -= 31
+    assert sensors.read().agent_memory_bytes > first / 2
