@@ -1,8 +1,8 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# One more than two cores have, for many tests wait for processes.
-JOBS ?= 3
+# Test processes of each of the two runs: twice what two cores have, for many tests wait for processes.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-oldest kill-matrix kill-soak fuzz check check-agent-pythons check-arm64 check-tflite-runtime studio bundles deb bench-agent clean
@@ -16,9 +16,8 @@ setup:  ## create .venv with the pinned versions
 demo: setup  ## run the whole loop under ./demo: data, training, conversion, fleet, a bad version stopped
 	@$(BIN)/python -m scripts.demo --folder demo
 
-test: setup  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
-	@$(MAKE) --no-print-directory test-oldest
+test: setup  ## run the tests, and beside them test-oldest's
+	@$(BIN)/python -m scripts.run_tests --jobs $(JOBS)
 
 test-oldest:  ## run the contract's and the agent's tests on Python 3.10, where it is installed
 	@$(BIN)/python -m scripts.agent_pythons --only 3.10 --tests
