@@ -61,6 +61,8 @@ class RunningSlots:
         for name in sorted({DEFAULT_SLOT, *self._tools.store.slot_names(), *known.updates}):
             systemd.notify(f"STATUS=starting the worker of slot {name}\nEXTEND_TIMEOUT_USEC={STARTING_PATIENCE_US}")
             await self._open(name).boot(known.updates.get(name), known.damage)
+        if self.early is not None:
+            self.early.drop()  # where the journal says otherwise than the pointer, nothing took it
         self.write_endpoint()
 
     def _open(self, name: str) -> SlotRunner:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import subprocess
 
 from edge_agent.worker.child_identity import ChildIdentity
 from edge_agent.worker.preloading import Expected
@@ -46,7 +47,7 @@ class EarlyStart:
 async def _begin(expected: Expected, identity: ChildIdentity | None) -> EarlyWorker | None:
     try:
         return await begin_early(expected, identity)
-    except OSError as error:
+    except (OSError, subprocess.SubprocessError) as error:
         log.warning("no worker could be begun early: %s", error)
         return None
 

@@ -17,8 +17,12 @@ from edge_agent.update.journal import Journal, JournalState
 from edge_agent.update.slots import SlotStore
 from edge_agent.update.tools import Tools
 from edge_agent.update.work_time import Turn
+from edge_agent.worker.early_start import EarlyStart
 from edge_agent.worker.messages import RuleFired
+from edge_agent.worker.preloading import Expected
 from tests.edge_agent.update.examples import wish
+from tests.edge_agent.worker.test_process import until
+from tests.edge_agent.worker.test_spawning import workers
 
 
 class Owner:
@@ -37,7 +41,7 @@ class Owner:
     def rule_fired(self, fired: RuleFired, slot: str) -> None: ...
 
 
-async def booted(folder: Path) -> tuple[RunningSlots, Owner]:
+async def booted(folder: Path, early: EarlyStart | None = None) -> tuple[RunningSlots, Owner]:
     """Slots of an agent without a model; what they would do in the background is not done."""
     home, owner = make_home(folder), Owner()
     settings = Settings(http_port=0)
@@ -47,6 +51,7 @@ async def booted(folder: Path) -> tuple[RunningSlots, Owner]:
         work.close()
 
     slots = RunningSlots(tools, Journal(home.journal), owner, begin)
+    slots.early = early
     await slots.boot(JournalState({}))
     return slots, owner
 
@@ -90,6 +95,18 @@ def test_an_endpoint_file_that_can_not_be_written_is_told_and_written_later(tmp_
         path.rmdir()
         slots.write_endpoint()
         assert (slots.endpoint_trouble, path.is_file()) == ("", True)
+        slots.close()
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_was_begun_for_a_version_that_does_not_serve_ends(tmp_path: Path) -> None:
+    async def story() -> None:
+        early = EarlyStart()
+        early.begin(Expected("onnx-float32"), None)
+        await until(lambda: len(workers()) == 1)
+        slots, _ = await booted(tmp_path / "home", early)
+        await until(lambda: not workers())
         slots.close()
 
     asyncio.run(story())
