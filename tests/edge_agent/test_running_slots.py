@@ -107,6 +107,7 @@ def test_a_worker_that_was_begun_for_a_version_that_does_not_serve_ends(tmp_path
         await until(lambda: len(workers()) == 1)
         slots, _ = await booted(tmp_path / "home", early)
         await until(lambda: not workers())
+        await early.close()
         slots.close()
 
     asyncio.run(story())
