@@ -2,10 +2,12 @@
 
 import gc
 import os
+import sys
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -14,6 +16,12 @@ os.environ["EYELET_AGENT_SENSORS"] = "/nowhere"  # an update waits on a hot mach
 os.environ.pop("EYELET_PROJECT", None)
 os.environ.pop("EYELET_KEYS", None)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a thousand processes start: they need not compile the same modules each time
+
+# Busy cores make an example slow, and no rule false. What a rule says hangs on no version of Python: an older one tries fewer examples.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100 if sys.version_info >= (3, 11) else 30
+)
+settings.load_profile("busy")
 
 TOGETHER = ("tests/converters/", "tests/desktop_app/release/", "tests/desktop_app/ui/")
 """Folders for one process: their tests share what is trained and converted once a session."""

@@ -43,7 +43,7 @@ def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:
     assert make(tmp_path / "a").read_bytes() == make(tmp_path / "b").read_bytes()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=150)
 @given(place=st.integers(0, 2000), value=st.integers(1, 255), cut=st.booleans())
 def test_a_damaged_bundle_is_refused_in_words_or_reads_as_something_else(tmp_path: Path, place: int, value: int, cut: bool) -> None:
     body = bytearray(make(tmp_path / "whole").read_bytes())

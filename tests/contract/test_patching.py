@@ -16,7 +16,7 @@ from contract.errors import ContractError, FormatError, SizeError
 from contract.patching import Job, apply_patch, make_patch
 
 KINDS = list(PatchKind)
-in_a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+in_a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=40)
 
 
 def weights(seed: int, size: int = 100_000) -> bytes:

@@ -83,7 +83,7 @@ CONTENTS = st.binary(max_size=40) | LINES.map(lambda line: json.dumps(line).enco
 
 
 @given(CONTENTS, CONTENTS)
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_lies_there_the_settings_are_whole_or_refused_in_words(home: Home, config: bytes, copy: bytes) -> None:
     write(home, config)
     (home.folder / LAST_GOOD_FILE).write_bytes(copy)

@@ -163,7 +163,7 @@ def test_it_ends_when_it_is_told_to(server: UploadServer, tmp_path: Path) -> Non
 FAULTS = st.sampled_from([BREAK_OFF, 503, 507, 409, 422, 403])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(FAULTS, max_size=3), min_size=1, max_size=4), st.integers(1, 6))
 def test_whatever_happens_on_the_way_each_sample_is_there_and_on_the_server_once(lives: list[list[int]], count: int) -> None:
     kept = [f"sample {number}".encode() for number in range(count)]

@@ -96,7 +96,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(actions=ACTIONS)
 def test_undoing_everything_brings_the_beginning_back(filled: Project, actions: list[tuple[str, set[int]]]) -> None:
     before, annotations = state(filled), filled.db.execute("SELECT * FROM annotations").fetchall()

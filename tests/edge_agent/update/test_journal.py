@@ -58,7 +58,7 @@ def test_a_line_that_was_being_written_is_dropped_whatever_its_length(journal: J
     assert journal.read().updates["side"] == THIRD
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(place=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_noticed(journal: Journal, place: float, bit: int) -> None:
     whole = journal.path.read_bytes()
