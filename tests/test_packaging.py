@@ -36,6 +36,12 @@ def test_a_unit_starts_a_command_that_exists(unit: str) -> None:
         assert option in answer.stdout
 
 
+def test_the_agents_unit_leaves_the_settings_to_their_owner() -> None:
+    command = re.search(r"^ExecStart=(.*)$", (PACKAGING / "systemd" / "eyelet-agent.service").read_text(), re.MULTILINE)
+    assert command is not None
+    assert re.findall(r"--[a-z-]+", command[1]) == ["--home"]  # any other would beat config.json
+
+
 def test_the_agents_users_are_made_as_the_unit_needs_them(tmp_path: Path) -> None:
     unit = (PACKAGING / "systemd" / "eyelet-agent.service").read_text()
     made = (PACKAGING / "systemd" / "sysusers.d" / "eyelet-agent.conf").read_text()
