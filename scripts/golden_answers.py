@@ -83,6 +83,7 @@ def answer_supervisor() -> list[dict[str, Any]]:
     rows = [{"part": "import of the supervisor without numpy", "passed": not drawn}]
     with tempfile.TemporaryDirectory() as folder:
         rows += [{"part": "signed document", "passed": _signs()}, {"part": "outbox in SQLite", "passed": _keeps(Path(folder))}]
+        rows += [{"part": "file from a patch", "passed": _rebuilds(Path(folder))}]
     return [*rows, {"part": "update states", "passed": _advances()}]
 
 
@@ -118,6 +119,21 @@ def _keeps(folder: Path) -> bool:
     same = again.stream == stream
     again.close()
     return (first, kept, same) == ([1, 2, 3], [3], True)
+
+
+def _rebuilds(folder: Path) -> bool:
+    from contract.deltas import PatchKind
+    from contract.patching import Job, apply_patch, make_patch
+
+    base, new = bytes(range(256)) * 100, bytes(range(1, 256)) * 100
+    (folder / "base").write_bytes(base)
+    made = []
+    for kind in PatchKind:
+        (folder / "patch").write_bytes(make_patch(kind, base, new))
+        rebuilt = bytearray()
+        apply_patch(Job(kind, folder / "base", folder / "patch", len(new)), rebuilt.extend)
+        made.append(bytes(rebuilt) == new)
+    return all(made)
 
 
 def _advances() -> bool:
