@@ -60,6 +60,7 @@ def test_the_supervisors_side_answers_in_a_process_without_numpy() -> None:
         "import of the supervisor without numpy",
         "signed document",
         "outbox in SQLite",
+        "file from a patch",
         "update states",
     ]
     assert answers.platform["machine"] == os.uname().machine
