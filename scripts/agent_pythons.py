@@ -116,7 +116,12 @@ def main() -> int:
             if python is None:
                 print(f"Python {version}: not on this machine, nothing was shown for it")
                 continue
-            binary = make_environment(python, version, tests=arguments.tests)
+            try:
+                binary = make_environment(python, version, tests=arguments.tests)
+            except subprocess.CalledProcessError as error:
+                results[version] = f"the environment could not be made: {error}"
+                print(f"Python {version}: {results[version]}", flush=True)
+                continue
             if arguments.tests:
                 results[version] = "" if run_tests(binary) else "tests failed"
             else:

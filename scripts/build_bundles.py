@@ -29,7 +29,8 @@ def build(spec: str) -> float:
         "--workpath",
         str(ROOT / "build" / "pyinstaller"),
     ]
-    subprocess.run([*command, str(ROOT / "packaging" / "pyinstaller" / spec)], check=True, cwd=ROOT)
+    if subprocess.run([*command, str(ROOT / "packaging" / "pyinstaller" / spec)], check=False, cwd=ROOT).returncode:
+        raise SystemExit(f"{spec} could not be built; what PyInstaller said is above")
     return time.monotonic() - started
 
 
