@@ -16,7 +16,7 @@ from tests.edge_agent.test_fleet_updates import DEVICE, Site
 from tests.simulators.agents import AgentProcess
 from tests.simulators.children import is_alive
 from tests.simulators.fleet import FleetSimulator
-from tests.simulators.waiting import wait_until
+from tests.simulators.waiting import PROMPT_S, wait_until
 
 S = UpdateState
 LONG = UpdatePolicy(probation_s=60.0, probation_min_inferences=0, self_test_timeout_s=20)
@@ -98,7 +98,7 @@ def test_an_agent_without_any_network_serves_what_it_has(site: Site) -> None:
     before = site.answers()
     site.agent.kill()
     site.fleet.take_down()
-    assert restart(site) < 10
+    assert restart(site) < 20
     assert site.answers() == before
     site.fleet.bring_up()
     wait_until(lambda: site.fleet.presence[DEVICE].presence.value == "online")
@@ -167,7 +167,7 @@ def test_a_worker_that_dies_three_times_in_probation_is_rolled_back(site: Site) 
     assert site.answers() == before
 
 
-def test_the_supervisor_loads_no_numpy_and_ends_within_three_seconds(site: Site) -> None:
+def test_the_supervisor_loads_no_numpy_and_ends_at_once(site: Site) -> None:
     assert site.agent.process is not None
     maps = Path(f"/proc/{site.agent.process.pid}/maps")
     if maps.exists():
@@ -176,6 +176,6 @@ def test_the_supervisor_loads_no_numpy_and_ends_within_three_seconds(site: Site)
         assert not [name for name in ("numpy", "onnxruntime", "PIL", "litert") if name in loaded]
     begun = time.monotonic()
     assert site.agent.stop() == 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < PROMPT_S
     assert not (site.agent.home / "run" / "endpoint.json").exists()
     restart(site)
