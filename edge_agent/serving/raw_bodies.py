@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_agent.engine.decoding import decode_image
+from edge_agent.engine.decoding import count_pixels, decode_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.waveforms import decode_wav, rate_of, takes_sound
@@ -20,6 +20,7 @@ from edge_agent.serving.row_bodies import decode_csv, decode_row
 Samples = Iterable[dict[str, np.ndarray]]
 _OCTETS = "application/octet-stream"
 _HWC = 3
+SMALL_IMAGE_BYTES, LARGE_IMAGE_PIXELS = 16 * 1024, 2_000_000
 
 
 class RawKind(NamedTuple):
@@ -99,6 +100,12 @@ def decode_raw(header: str, body: bytes, spec: ModelSpec) -> tuple[Samples, bool
         return kind.decode(body, spec), kind.many
     except InputError as error:
         raise HttpError(400, str(error)) from error
+
+
+def takes_long(header: str, body: bytes) -> bool:
+    """Whether decoding the body takes so long that others should not wait for it: a picture of millions of pixels."""
+    kind = _kind_of_octets(body) if header.partition(";")[0].strip().lower() == _OCTETS else find_raw_kind(header)
+    return kind is _IMAGE and len(body) > SMALL_IMAGE_BYTES and count_pixels(body) > LARGE_IMAGE_PIXELS
 
 
 def _kind_of_octets(body: bytes) -> RawKind:

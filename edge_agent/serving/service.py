@@ -18,6 +18,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from edge_agent.serving.metadata import EXTENSIONS, model_config, model_metadata
 from edge_agent.serving.metrics import CONTENT_TYPE, Metrics
 from edge_agent.serving.model_repository import ModelRepository, find_call
 from edge_agent.serving.page_html import ServedModel
-from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind
+from edge_agent.serving.raw_bodies import Samples, decode_raw, find_raw_kind, takes_long
 from edge_agent.serving.request_times import RequestTimes
 from edge_agent.serving.status_page import answer_page, look
 from edge_agent.serving.traffic import Traffic
@@ -74,6 +75,7 @@ class Service:
         self._reader = InferReader(manifest)
         self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
+        self._decoding = ThreadPoolExecutor(1, "decoding")
         self.repository: ModelRepository | None = None  # None: nothing is loaded or unloaded over HTTP
         self.unloaded = False
         self.status_file: Path | None = None  # what the supervisor says of itself, for the page at /
@@ -177,11 +179,14 @@ class Service:
         begun_ns = time.perf_counter_ns()
         try:
             content_type = head.headers.get("content-type", "")
-            samples, many = decode_raw(content_type, bytes(self._plain(head, body)), self._inference.engine.spec)
+            plain = bytes(self._plain(head, body))
             asked = self._asked(begun_ns, head, None)
+            if takes_long(content_type, plain):
+                return self._counted(asked, lambda: self._answer_large(asked, content_type, plain))
+            samples, many = decode_raw(content_type, plain, self._inference.engine.spec)
             if many:
                 return self._counted(asked, lambda: self._answer_rows(asked, samples))
-            return self._answer(asked, next(iter(samples)), lambda prediction: json_response(self._short(prediction)))
+            return self._answer(asked, next(iter(samples)), self._render_short)
         except HttpError:
             self.times.record_failure(time.perf_counter_ns() - begun_ns)
             raise
@@ -198,6 +203,9 @@ class Service:
         """At once on the event loop where the model is fast, else in turn."""
         if not self._inference.inline:
             return self._counted(asked, lambda: self._answer_in_turn(asked, sample, render))
+        return self._answer_now(asked, sample, render)
+
+    def _answer_now(self, asked: Asked, sample: Sample, render: Callable[[Prediction], Response]) -> Response:
         decoded_ns = time.perf_counter_ns()
         if decoded_ns > asked.due_ns:
             raise self._late()
@@ -206,6 +214,21 @@ class Service:
         except (InputError, InferenceError) as error:
             raise self._http_error(error) from error
         return self._finish(asked, decoded_ns, prediction, render)
+
+    async def _answer_large(self, asked: Asked, content_type: str, body: bytes) -> Response:
+        """For a picture that takes long to decode: on a thread, one at a time, for it may take much memory, too."""
+        loop = asyncio.get_running_loop()
+        samples, _ = await loop.run_in_executor(self._decoding, decode_raw, content_type, body, self._inference.engine.spec)
+        self._in_time(asked)
+        if self.unloaded:
+            raise self._unloaded_error()
+        sample = next(iter(samples))
+        if not self._inference.inline:
+            return await self._answer_in_turn(asked, sample, self._render_short)
+        return self._answer_now(asked, sample, self._render_short)
+
+    def _render_short(self, prediction: Prediction) -> Response:
+        return json_response(self._short(prediction))
 
     async def _answer_in_turn(self, asked: Asked, sample: Sample, render: Callable[[Prediction], Response]) -> Response:
         decoded_ns = self._in_time(asked)

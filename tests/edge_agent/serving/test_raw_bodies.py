@@ -1,5 +1,7 @@
 import io
 import json
+import select
+import socket
 import struct
 import wave
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from contract.manifest import Manifest, TensorSpec, Variant
 from contract.package import Package
@@ -19,8 +22,9 @@ from edge_agent.engine.engine import Engine, open_variant
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.serving.array_bodies import MAGIC, decode_npy
+from edge_agent.serving.raw_bodies import takes_long
 from edge_agent.serving.row_bodies import MAX_ROWS, decode_csv
-from tests.edge_agent.serving.serving_thread import SLOW_US, serving
+from tests.edge_agent.serving.serving_thread import FAST_US, SLOW_US, serving
 from tests.edge_agent.serving.test_endpoint import ask, png
 from tests.simulators.packages import answer, make_frames, make_model
 from tests.simulators.tables import ROWS, expected_scores, make_table_package
@@ -157,6 +161,45 @@ def test_a_sound_is_answered_as_a_waveform(sound_port: int) -> None:
     assert (state, "8000 samples per second, the model takes 16000" in found["error"]) == (400, True)
     assert ask(sound_port, "POST", "/predict", b"RIFF", {"Content-Type": "audio/wav"})[0] == 400
     assert "a sound (audio/wav)" in ask(sound_port, "POST", "/predict", png(FRAME), {"Content-Type": "image/png"})[1]["error"]
+
+
+def test_scores_that_are_no_numbers_are_no_answer(sound_port: int) -> None:
+    """Of whoever is to blame: the sample that holds NaN, or the model that makes it of numbers."""
+    headers = {"Content-Type": "application/x-npy"}
+    state, found, _ = ask(sound_port, "POST", "/predict", npy(np.array([0.5, np.nan], np.float32)), headers)
+    assert (state, "its sound holds what is no number" in found["error"]) == (400, True)
+    state, found, _ = ask(sound_port, "POST", "/predict", npy(np.full(64, 3e38, np.float32)), headers)
+    assert (state, "damaged when it was trained or converted" in found["error"]) == (500, True)
+
+
+# Large pictures
+
+
+def flat_png(side: int) -> bytes:
+    """A picture of one colour, in few bytes."""
+    body = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 30, 30)).save(body, "PNG", compress_level=1)
+    return body.getvalue()
+
+
+@pytest.mark.parametrize("latency_us", [FAST_US, SLOW_US])
+def test_others_are_answered_while_a_large_picture_is_decoded(package: Package, latency_us: float) -> None:
+    body = flat_png(5000)
+    assert takes_long("image/png", body)
+    with serving(package, latency_us=latency_us) as port, socket.create_connection(("127.0.0.1", port), timeout=30) as large:
+        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
+        large.sendall(head.encode() + body)
+        assert ask(port, "GET", "/v2/health/live")[0] == 200
+        assert select.select([large], [], [], 0)[0] == [], "it was asked before and takes a second"
+        answered = large.recv(65536)
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+    assert b'"label":"' in answered
+
+
+def test_what_is_quickly_decoded_stays_where_it_is() -> None:
+    assert not takes_long("image/png", flat_png(100))
+    assert not takes_long("image/jpeg", b"no image" * 10_000)
+    assert not takes_long("audio/wav", flat_png(5000))
 
 
 def test_a_model_of_pictures_refuses_sound_and_rows(port: int) -> None:
