@@ -135,7 +135,7 @@ def _clock() -> Finding:
             "Clock",
             WRONG,
             f"{text} can not be: it is before this agent was built",
-            "Set the clock (`timedatectl set-ntp true`); updates wait for it",
+            "Set the clock (`timedatectl set-ntp true`); updates of the fleet wait for it",
         )
     return Finding("Clock", GOOD, text)
 

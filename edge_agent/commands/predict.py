@@ -229,7 +229,7 @@ def _answer_all(engine: "Engine", chosen: Chosen, batch: "Batch", write: Any, fo
             try:
                 if isinstance(item, SourceDropped):
                     raise InputError(item.reason)  # noqa: TRY301  (one place where failures are told)
-                write({"input": item.name, "answer": answer_of(engine.predict(item.sample), chosen.package.manifest, chosen.variant)})
+                write({"input": item.name, "answer": answer_of(engine.answer(item.sample), chosen.package.manifest, chosen.variant)})
             except (InputError, InferenceError) as error:
                 failed += 1
                 write({"input": item.name, "error": str(error)})

@@ -3,6 +3,7 @@
 An engine holds no lock: one thread at a time.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from contract.manifest import Variant
 from contract.package import Package
 from edge_agent.engine.accelerators import ON_CPU, Placement, split_name
-from edge_agent.engine.errors import ModelRefusedError
+from edge_agent.engine.errors import InferenceError, InputError, ModelRefusedError
 from edge_agent.engine.model_spec import DEFAULT_THRESHOLD, SCORES, ModelSpec
 from edge_agent.engine.runtimes import Session, open_session
 from edge_agent.engine.tensors import InputPlan, OutputPlan, plan_inputs, plan_outputs
@@ -72,6 +73,18 @@ class Engine:
         accepted = score >= self._thresholds[index]
         return Prediction(self.spec.labels[index], index, score, scores, outputs, latency_us, accepted)
 
+    def answer(self, sample: Sample) -> Prediction:
+        """As `predict`, for whoever acts on it: scores that are no numbers are no answer.
+
+        Raises:
+            InputError: as `run`; also where the sample holds NaN or infinite values and so do the scores.
+            InferenceError: as `run`; also where the scores are NaN though the sample is not.
+        """
+        prediction = self.predict(sample)
+        if not math.isfinite(prediction.score):  # where any score is NaN, so is the highest
+            raise _no_number(sample)
+        return prediction
+
     def close(self) -> None:
         """Give the model's memory back; no call may follow. Closing twice is allowed."""
         session, self._session = getattr(self, "_session", None), None  # type: ignore[assignment]
@@ -86,6 +99,16 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+def _no_number(sample: Sample) -> InputError | InferenceError:
+    """Why there is no answer: the fault of the sample, or of the model."""
+    import numpy as np
+
+    for name, value in sample.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            return InputError(f"the model has no answer for this sample: its {name} holds what is no number (NaN), or is infinite")
+    return InferenceError("the model's scores for this sample are no numbers (NaN); it was damaged when it was trained or converted")
 
 
 def _closed(_: object) -> "list[np.ndarray]":

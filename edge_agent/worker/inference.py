@@ -81,7 +81,7 @@ class Inference:
             InferenceError: the runtime failed.
         """
         try:
-            prediction = self.engine.predict(sample)
+            prediction = self.engine.answer(sample)
         except InferenceError:
             self.recorder.record_error()
             raise
@@ -127,7 +127,7 @@ class Inference:
         if self._running is not None or self._held or self._closed or not self._waiting:
             return
         turn = self._waiting.popleft()
-        self._running = asyncio.get_running_loop().run_in_executor(self._thread, self.engine.predict, turn.sample)
+        self._running = asyncio.get_running_loop().run_in_executor(self._thread, self.engine.answer, turn.sample)
         self._running.add_done_callback(lambda done: self._finish(turn, done))
 
     def _finish(self, turn: _Turn, done: "asyncio.Future[Prediction]") -> None:
