@@ -46,6 +46,11 @@ class PageKeeper:
         finally:
             await self._end()
 
+    async def leave(self) -> None:
+        """A worker is about to serve: end the page, which would take some of its requests, and begin none soon."""
+        self._answered_s = time.monotonic()
+        await self._end()
+
     async def _look(self) -> None:
         now_s, needed = time.monotonic(), self._is_needed()
         if needed is False:

@@ -85,7 +85,9 @@ class RunningSlots:
         self._begin(runner.run(), f"slot-{name}")
         if name == DEFAULT_SLOT:
             page = WorkerRequest("", "", "", name, sockets=listening.descriptors, data_folder=str(self._home.folder), access=self.access)
-            self._begin(PageKeeper(page, self.identity, lambda: _lacks_model(runner)).run(), "page")
+            pages = PageKeeper(page, self.identity, lambda: _lacks_model(runner))
+            runner.keeper.make_way = pages.leave
+            self._begin(pages.run(), "page")
         return runner
 
     def _tuned(self, installed: Installed) -> Manner | None:

@@ -7,7 +7,7 @@ wait in the backlog.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +75,10 @@ class KeeperSettings(NamedTuple):
     load_unload: bool = False  # whether HTTP may ask to load and unload
 
 
+async def _nobody_in_the_way() -> None:
+    """Where nobody else answers at the slot's sockets."""
+
+
 class WorkerKeeper:
     """The worker of one slot."""
 
@@ -93,6 +97,7 @@ class WorkerKeeper:
         self.untune: Callable[[Installed], None] = lambda _: None
         self._completed_before = 0
         self.on_asked: Callable[[RepositoryAsked, WorkerProcess], None] = lambda *_: None
+        self.make_way: Callable[[], Awaitable[None]] = _nobody_in_the_way  # awaited before a worker that is ready counts as serving
         self.unloaded = False  # over HTTP: the worker answers without its model
         self.lives = WorkerLives()
         self.frames = FrameKeeper(settings.data_folder, plain=settings.plain_frames)
@@ -239,6 +244,7 @@ class WorkerKeeper:
         worker = await self._spawn(serving, manner)
         try:
             await worker.wait_ready(READY_TIMEOUT_S)
+            await self.make_way()
         except WorkerError as error:
             worker.kill()
             await worker.wait()

@@ -10,12 +10,16 @@ import pytest
 import urllib3
 from click.testing import CliRunner
 
+from contract.package import Package
 from contract.signing import PrivateKey, public_key_to_bytes
 from edge_agent.cli import agent as commands
 from edge_agent.home import Home, make_home
 from edge_agent.page_keeper import PATIENCE_S, PageKeeper
 from edge_agent.worker.messages import WorkerRequest
+from edge_agent.worker_keeper import KeeperSettings, WorkerKeeper
 from tests.edge_agent.test_fleet_updates import PNG
+from tests.edge_agent.test_worker_keeper import FRAME, serving_of
+from tests.edge_agent.worker.test_process import listening_socket, post_image
 from tests.simulators.agents import AgentProcess
 from tests.simulators.children import children_of
 from tests.simulators.packages import make_package
@@ -88,3 +92,22 @@ def test_a_version_that_does_not_answer_for_long_leaves_its_place(home: Home) ->
         return running
 
     assert asyncio.run(story()) == [False, False, True, True, False]
+
+
+def test_once_a_version_serves_no_request_gets_the_page(package: Package, home: Home) -> None:
+    """Both answer at the same sockets, so the page ends before the worker counts as serving."""
+
+    async def story() -> list[int]:
+        with listening_socket() as listening:
+            port, sockets = listening.getsockname()[1], (listening.fileno(),)
+            pages = PageKeeper(WorkerRequest("", "", "", sockets=sockets, data_folder=str(home.folder)), None, lambda: True)
+            await pages._look()
+            assert (await asyncio.to_thread(post_image, port, FRAME))[0] == 503
+            keeper = WorkerKeeper(KeeperSettings("main", sockets, home.folder), lambda *_: None, print)
+            keeper.make_way = pages.leave
+            await keeper.serve(serving_of(package))
+            states = [(await asyncio.to_thread(post_image, port, FRAME))[0] for _ in range(20)]
+            await keeper.stop()
+            return states
+
+    assert asyncio.run(story()) == [200] * 20
