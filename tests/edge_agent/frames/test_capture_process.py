@@ -284,8 +284,7 @@ def test_a_worker_that_crashes_or_hangs_loses_one_frame_at_most(tmp_path: Path, 
 
     station = beside(tmp_path, package, story, repeat=True)
     missing = station.missing()
-    assert len(missing) <= 1
-    assert station.dropped == len(missing), "it is counted"
+    assert len(missing) <= station.dropped <= 1, "counted, as is one that was answered just before its worker could not say so"
 
 
 def test_a_capture_process_that_dies_is_started_again_and_that_is_said(tmp_path: Path, package: Package) -> None:
