@@ -13,7 +13,7 @@ from contract.application import Application
 from contract.codec import DOCUMENT_MAX_BYTES, decode
 from contract.errors import ContractError
 from contract.files import read_bounded, sha256_of
-from contract.messages import ReportedSlot, UpdateEvent, UpdateReport, Window
+from contract.messages import ReportedSlot, UpdateEvent, Window
 from contract.states import FailureReason, UpdateState
 from edge_agent.listening import Listening
 from edge_agent.model_loading import ModelLoading
@@ -36,6 +36,7 @@ from edge_agent.update.events import (
 from edge_agent.update.journal import Journal
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update, Wish
+from edge_agent.update.reports import describe, event_of, report_of
 from edge_agent.update.slots import CURRENT, LAST_KNOWN_GOOD
 from edge_agent.update.table import deadline_s
 from edge_agent.update.tools import Tools
@@ -182,7 +183,7 @@ class SlotRunner:
         step = (update.wish.revision, update.attempt, update.state)
         if step != self._told:
             self._told = step
-            self._owner.update_moved(_event_of(self.name, update, action.previous))
+            self._owner.update_moved(event_of(self.name, update, action.previous))
 
     def _begin(self, action: Work) -> None:
         update = action.update
@@ -331,34 +332,3 @@ class SlotRunner:
 
 def _name(installed: Installed | None) -> str:
     return f"{installed.model.model} {installed.model.version}" if installed else "nothing"
-
-
-def report_of(update: Update) -> UpdateReport:
-    """An update as the fleet hears it."""
-    model = update.wish.model
-    return UpdateReport(
-        state=update.state,
-        target=model.ref,
-        revision=update.wish.revision,
-        attempt=update.attempt,
-        rollout=model.rollout,
-        arm=model.arm,
-        reason=update.reason,
-        detail=(update.waits_for or update.detail)[:1000],
-        paired=update.paired,
-    )
-
-
-def _event_of(slot: str, update: Update, previous: UpdateState | None) -> UpdateEvent:
-    left_shadow = previous is UpdateState.SHADOWING and update.state is not previous
-    report = msgspec.structs.replace(report_of(update), paired=update.paired if left_shadow else None)
-    return UpdateEvent(slot=slot, previous=previous, **msgspec.structs.asdict(report))
-
-
-def describe(update: Update, previous: UpdateState | None) -> str:
-    """A step of an update as one line for the log."""
-    model = update.wish.model
-    step = f"{previous.value} → {update.state.value}" if previous and previous is not update.state else update.state.value
-    said = update.waits_for or update.detail
-    why = f" ({update.reason.value}: {update.detail})" if update.reason else f" ({said})" if said else ""
-    return f"{model.model} {model.version} at revision {update.wish.revision}: {step}{why}"

@@ -19,11 +19,11 @@ from edge_agent.home_lock import HomeLock
 from edge_agent.inbox import drop_bundle, drop_package
 from edge_agent.listening import ListenError
 from edge_agent.settings import SettingsError, load_settings
-from edge_agent.slot_runner import describe, report_of
 from edge_agent.supervisor import Supervisor
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.bundles import find_root
 from edge_agent.update.records import Update
+from edge_agent.update.reports import describe, report_of
 from edge_agent.worker_folders import IdentityError
 
 

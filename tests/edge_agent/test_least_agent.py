@@ -20,7 +20,7 @@ from edge_agent.enrolment import EnrolmentRecord
 from edge_agent.findings import Finding
 from edge_agent.home import Home, make_home
 from edge_agent.least_agent import find_shortfall
-from edge_agent.slot_runner import report_of
+from edge_agent.update.reports import report_of
 from tests.simulators.disk import SimulatedDisk
 from tests.simulators.packages import make_package
 from tests.simulators.updates import Device, World, make_version

@@ -16,8 +16,8 @@ from edge_agent.diagnosis import examine
 from edge_agent.heat import Heat
 from edge_agent.home import make_home
 from edge_agent.sensors import Zone
-from edge_agent.slot_runner import report_of
 from edge_agent.update.records import Update, Wish
+from edge_agent.update.reports import report_of
 from edge_agent.update.waiting import needs_clock
 from tests.simulators.disk import SimulatedDisk
 from tests.simulators.updates import FOREVER_S, POLICY, Device, World, last_update, make_version
