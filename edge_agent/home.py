@@ -164,7 +164,7 @@ def find_home(folder: Path) -> Home:
 def load_document(path: Path, kind: type[T], disk: Disk = REAL_DISK) -> T | None:
     """A small file of the agent's own; None where it is missing or damaged (which is logged)."""
     try:
-        return msgspec.json.decode(_read_patiently(path, disk), type=kind)
+        return msgspec.json.decode(read_patiently(path, disk), type=kind)
     except FileNotFoundError:
         return None
     except Exception as error:  # noqa: BLE001  (a damaged small file must not keep the agent from starting)
@@ -178,7 +178,7 @@ def save_document(path: Path, document: object, disk: Disk = REAL_DISK) -> None:
     replace_content(disk, path, encode(document) + b"\n")
 
 
-def _read_patiently(path: Path, disk: Disk) -> bytes:
+def read_patiently(path: Path, disk: Disk) -> bytes:
     """A disk that fails to read once may read the next time; giving up would mean that the file counts as lost."""
     try:
         return disk.read(path, SMALL_FILE_MAX_BYTES)
