@@ -162,11 +162,26 @@ def find_home(folder: Path) -> Home:
 
 
 def load_document(path: Path, kind: type[T], disk: Disk = REAL_DISK) -> T | None:
-    """A small file of the agent's own; None where it is missing or damaged (which is logged)."""
+    """A small file of the agent's own; None where it is missing, damaged or not to be read (which is logged)."""
     try:
-        return msgspec.json.decode(read_patiently(path, disk), type=kind)
+        return load_readable(path, kind, disk)
+    except OSError as error:
+        log.warning("%s can not be read and is taken as absent: %s", path.name, error)
+        return None
+
+
+def load_readable(path: Path, kind: type[T], disk: Disk = REAL_DISK) -> T | None:
+    """As `load_document`, for what must not be taken as absent while the disk fails.
+
+    Raises:
+        OSError: it can not be read now.
+    """
+    try:
+        return msgspec.json.decode(_read_patiently(path, disk), type=kind)
     except FileNotFoundError:
         return None
+    except OSError:
+        raise
     except Exception as error:  # noqa: BLE001  (a damaged small file must not keep the agent from starting)
         log.warning("%s is damaged and is taken as absent: %s", path.name, error)
         return None
@@ -178,7 +193,7 @@ def save_document(path: Path, document: object, disk: Disk = REAL_DISK) -> None:
     replace_content(disk, path, encode(document) + b"\n")
 
 
-def read_patiently(path: Path, disk: Disk) -> bytes:
+def _read_patiently(path: Path, disk: Disk) -> bytes:
     """A disk that fails to read once may read the next time; giving up would mean that the file counts as lost."""
     try:
         return disk.read(path, SMALL_FILE_MAX_BYTES)
