@@ -1,7 +1,7 @@
 """Rows of a table to raw inputs: one column per input, each of shape (1,)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,3 +46,9 @@ def _holds(cell: np.ndarray, number: float) -> bool:
     if cell.dtype.kind == "f":
         return bool(np.isfinite(cell[0])) == math.isfinite(number)
     return bool(cell[0] == number)
+
+
+def header_words(header: Sequence[str]) -> str:
+    """The columns that a table's first line names, for an error; with a hint where another mark than a comma stands between them."""
+    hint = "; cells are separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
+    return f"{', '.join(header)[:200] or 'nothing'}{hint}"

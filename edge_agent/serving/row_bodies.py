@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
-from edge_agent.engine.rows import row_sample
+from edge_agent.engine.rows import header_words, row_sample
 
 MAX_ROWS = 10_000
 
@@ -46,8 +46,7 @@ def decode_csv(body: bytes, spec: ModelSpec) -> Iterator[dict[str, np.ndarray]]:
     wanted = [tensor.name for tensor in spec.inputs]
     wrong = [name for name in wanted if header.count(name) != 1]
     if wrong:
-        hint = "; cells are separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
-        raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {', '.join(header)[:200] or 'nothing'}{hint}")
+        raise InputError(f"the first line must name the column {wrong[0]!r} once; it names {header_words(header)}")
     if not rows[1:]:
         raise InputError("no rows follow the header")
     return (_sample(line, header, cells, spec) for line, cells in rows[1:])

@@ -10,6 +10,7 @@ import msgspec
 
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
+from edge_agent.engine.rows import header_words
 from edge_agent.sources.pace import Pace
 from edge_agent.sources.readings import Readings, series_columns, takes_series
 from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
@@ -61,7 +62,7 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDrop
             header = [str(name) for name in reader.fieldnames or ()]
             columns = series_columns(spec, header) if takes_series(spec) else [tensor.name for tensor in spec.inputs]
             if missing := [name for name in columns if name not in header]:
-                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {_names(header)}")
+                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {header_words(header)}")
             if twice := [name for name in columns if header.count(name) > 1]:
                 raise SourceError(f"{path.name} has the column {twice[0][:120]} more than once; which one is meant?")
             readings = Readings(spec, columns)
@@ -72,11 +73,6 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDrop
         raise SourceError(f"{path.name} can not be read as CSV: {error}") from error
     if not rows:
         raise SourceError(f"{path.name} has no rows")
-
-
-def _names(header: list[str]) -> str:
-    hint = "; cells are separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
-    return f"{', '.join(header)[:200] or 'nothing'}{hint}"
 
 
 def _items(name: str, row: Mapping[str, str | None], readings: Readings) -> Iterator[SourceSample | SourceDropped]:
