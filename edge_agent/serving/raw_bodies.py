@@ -92,7 +92,7 @@ def decode_raw(header: str, body: bytes, spec: ModelSpec) -> tuple[Samples, bool
     Raises:
         HttpError: 415 where the model does not take such a body, 400 where the body is broken.
     """
-    kind = _kind_of_octets(body) if header.partition(";")[0].strip().lower() == _OCTETS else find_raw_kind(header)
+    kind = _find_kind(header, body)
     if kind is None or not kind.fits(spec):
         takes = " or ".join(kind.words for kind in RAW_KINDS if kind.fits(spec)) or "tensors at /v2/models/…/infer only"
         raise HttpError(415, f"this model takes {takes} here, got {header[:60]!r}")
@@ -104,12 +104,13 @@ def decode_raw(header: str, body: bytes, spec: ModelSpec) -> tuple[Samples, bool
 
 def takes_long(header: str, body: bytes) -> bool:
     """Whether decoding the body takes so long that others should not wait for it: a picture of millions of pixels."""
-    kind = _kind_of_octets(body) if header.partition(";")[0].strip().lower() == _OCTETS else find_raw_kind(header)
-    return kind is _IMAGE and len(body) > SMALL_IMAGE_BYTES and count_pixels(body) > LARGE_IMAGE_PIXELS
+    return _find_kind(header, body) is _IMAGE and len(body) > SMALL_IMAGE_BYTES and count_pixels(body) > LARGE_IMAGE_PIXELS
 
 
-def _kind_of_octets(body: bytes) -> RawKind:
+def _find_kind(header: str, body: bytes) -> RawKind | None:
     """Bytes without a type say themselves what they are."""
+    if header.partition(";")[0].strip().lower() != _OCTETS:
+        return find_raw_kind(header)
     if body.startswith(MAGIC):
         return _ARRAY
     return _SOUND if body.startswith(b"RIFF") and body[8:12] == b"WAVE" else _IMAGE
