@@ -224,9 +224,11 @@ class Worker:
 
 def _take_handed(request: WorkerRequest) -> WorkerRequest:
     """The request with this process's own numbers of what came over its door; raises `OSError`."""
-    door = inherited_door()
-    if not request.handed or door is None:
+    if not request.handed:
         return request
+    door = inherited_door()
+    if door is None:
+        raise OSError("sockets were promised, but there is no door for them")
     has_frames = request.frames >= 0
     taken = take_all(door, len(request.sockets) + has_frames)
     sockets, frames = taken[: len(request.sockets)], taken[-1] if has_frames else -1

@@ -82,12 +82,12 @@ async def start_worker(
     Raises:
         OSError: the process can not be started.
     """
-    for descriptor in request.sockets:
-        os.fstat(descriptor)
     if early is not None and (worker := _give(request, on_message, identity, early)) is not None:
         return worker
     if early is not None:
         await early.discard()
+    for descriptor in request.sockets:
+        os.fstat(descriptor)
     inherited = (*request.sockets, *((request.frames,) if request.frames >= 0 else ()))
     if identity is None:
         return _send(request, on_message, await _begin(inherited, None))
