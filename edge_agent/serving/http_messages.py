@@ -17,6 +17,7 @@ MAX_HEADERS = 64
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _TARGET = re.compile(rb"/[!-~]*").fullmatch
+_ABSOLUTE_TARGET = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://(?P<authority>[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]+)(?P<rest>[/?][!-~]*)?").fullmatch
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
 _ONCE = frozenset(
@@ -58,7 +59,8 @@ REASONS = {
 }
 
 
-_KEEP, _CLOSE = b"\r\n", b"Connection: close\r\n\r\n"
+# HTTP/1.0 must be told that the connection is kept; HTTP/1.1 may be told, so both get the same bytes.
+_KEEP, _CLOSE = b"Connection: keep-alive\r\n\r\n", b"Connection: close\r\n\r\n"
 
 
 class HttpError(Exception):
@@ -73,7 +75,7 @@ class HttpError(Exception):
 
 
 class Head(NamedTuple):
-    """A request without its body. Header names are lower case."""
+    """A request without its body. Header names are lower case; `host` is what the target names, where it names one."""
 
     method: str
     path: str
@@ -98,11 +100,13 @@ class Response(NamedTuple):
 def parse_head(data: bytes) -> Head:
     """Parse everything before the empty line of a request; a client that repeats itself is parsed once.
 
+    One empty line before it is ignored, as some clients send it behind a body.
+
     Raises:
         HttpError: it is not what RFC 9112 says, or uses what is not spoken here; always with `close`.
     """
-    lines = data.split(b"\r\n")
-    method, path, minor = _parse_request_line(lines[0])
+    lines = data.removeprefix(b"\r\n").split(b"\r\n")
+    method, target, minor = _parse_request_line(lines[0])
     if len(lines) - 1 > MAX_HEADERS:
         raise HttpError(431, f"more than {MAX_HEADERS} header lines", close=True)
     headers: dict[str, str] = {}
@@ -116,6 +120,9 @@ def parse_head(data: bytes) -> Head:
         headers[key] = value.decode("latin-1").strip(" \t")
     if minor and "host" not in headers:
         raise HttpError(400, "the header Host is missing", close=True)
+    path, authority = _parse_target(target)
+    if authority:
+        headers["host"] = authority
     wishes = [wish.strip() for wish in headers.get("connection", "").lower().split(",")]
     keep_alive = "close" not in wishes if minor else "keep-alive" in wishes
     chunked = _is_chunked(headers, minor)
@@ -142,7 +149,8 @@ def _is_chunked(headers: dict[str, str], minor: int) -> bool:
     return True
 
 
-def _parse_request_line(line: bytes) -> tuple[str, str, int]:
+def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
+    """The method, the target and the minor version."""
     parts = line.split(b" ")
     if len(parts) != 3 or not _TOKEN(parts[0]):  # noqa: PLR2004  (method, target, version)
         raise HttpError(400, f"the request line is broken: {line[:60]!r}", close=True)
@@ -150,9 +158,18 @@ def _parse_request_line(line: bytes) -> tuple[str, str, int]:
         raise HttpError(505, f"HTTP/1.1 is spoken here, got {parts[2][:20]!r}", close=True)
     if len(parts[1]) > MAX_TARGET_BYTES:
         raise HttpError(414, f"the path is longer than {MAX_TARGET_BYTES} bytes", close=True)
-    if not _TARGET(parts[1]):
-        raise HttpError(400, f"the path must begin with /, got {parts[1][:60]!r}", close=True)
-    return parts[0].decode("ascii"), parts[1].partition(b"?")[0].decode("ascii"), int(parts[2] == b"HTTP/1.1")
+    return parts[0].decode("ascii"), parts[1], int(parts[2] == b"HTTP/1.1")
+
+
+def _parse_target(target: bytes) -> tuple[str, str]:
+    """The path without its query, and the authority where a client sends a whole URL as to a proxy (RFC 9112, 3.2.2)."""
+    authority = b""
+    if absolute := _ABSOLUTE_TARGET(target):
+        authority, target = absolute["authority"], absolute["rest"] or b"/"
+    path = target.partition(b"?")[0] or b"/"
+    if not _TARGET(target) and not authority:
+        raise HttpError(400, f"the path must begin with /, got {target[:60]!r}", close=True)
+    return path.decode("ascii"), authority.decode("ascii")
 
 
 def _content_length(headers: dict[str, str]) -> int:

@@ -137,7 +137,21 @@ def test_an_unknown_output_is_refused(port: int) -> None:
         (b"GET / HTTP/2\r\nHost: localhost\r\n\r\n", 505),
         (b"GET /v2 HTTP/1.1\r\n\r\n", 400),
         (b"GET  /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
-        (b"GET http://localhost/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http://localhost/v2 HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://evil.example/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
+        (b"GET http://localhost.evil.example/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
+        (b"GET http://evil.example/v2 HTTP/1.0\r\n\r\n", 421),
+        (b"GET http://:80/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
+        (b"GET http://localhost:80@evil.example/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http://evil.example\\@localhost/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http:///v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http:/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET localhost/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET ftp://localhost/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET http://localhost#/v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"\r\n\r\nGET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"\nGET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"GET /v2 HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
         (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n", 400),
         (b"GET /v2 HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n", 400),
@@ -177,6 +191,45 @@ def test_a_request_that_bends_the_protocol_is_refused_and_the_connection_closed(
     assert answer.startswith(f"HTTP/1.1 {state} ".encode())
     assert b"Connection: close" in answer
     assert answer.count(b"Content-Length: ") == 1
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:8080/v2", "HTTP://LocalHost/v2?x=1", "https://[::1]:8080/v2"])
+def test_a_target_as_it_is_sent_to_a_proxy_is_taken_and_its_host_counts(port: int, target: str) -> None:
+    for host in ("localhost", "evil.example"):
+        answer = raw(port, f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b'"name":"eyelet-agent"' in answer
+
+
+@pytest.mark.parametrize("target", ["http://localhost", "http://localhost?x=1"])
+def test_a_target_without_a_path_is_the_first_page(port: int, target: str) -> None:
+    get = "GET {} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+    answer = raw(port, get.format(target).encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"text/html" in answer
+
+
+def test_an_empty_line_before_a_request_is_ignored(port: int) -> None:
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    post = b"POST /v2/models/digits/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+    assert raw(port, b"\r\n" + get + post + b"\r\n" + get + get).count(b"HTTP/1.1 200 OK") == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "wish", "said"),
+    [("1.0", "keep-alive", "keep-alive"), ("1.0", "x", "close"), ("1.1", "x", "keep-alive"), ("1.1", "close", "close")],
+)
+def test_an_answer_says_whether_the_connection_is_kept(port: int, version: str, wish: str, said: str) -> None:
+    get = f"GET /v2/health/live HTTP/{version}\r\nHost: localhost\r\nConnection: {wish}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, connection.makefile("rb") as answers:
+        for _ in range(2 if said == "keep-alive" else 1):
+            connection.sendall(get)
+            assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+            headers = http.client.parse_headers(answers)
+            assert headers.get_all("Connection") == [said]
+            answers.read(int(headers["Content-Length"]))
+        if said == "close":
+            assert answers.read() == b""
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,7 +14,7 @@ OWN_MEANING = {"connection", "content-length", "expect", "host", "transfer-encod
 PIECES = [
     b"GET ", b"POST ", b"/v2", b"/predict", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"Host: localhost",
     b"Content-Length: 3", b"content-length:3", b"Transfer-Encoding: chunked", b"Connection: close", b"Expect: 100-continue", b"\0", b"\xff",
-    b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc", b"ffffffffffffffff", b";", b"{}", b"%2e%2e",
+    b"http://localhost", b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc", b"ffffffffffffffff", b";", b"{}", b"%2e%2e",
 ]  # fmt: skip
 SCRAPS = st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=6)), max_size=20).map(b"".join)
 
@@ -36,6 +36,13 @@ def test_a_head_is_read_as_it_was_written(method: str, headers: dict[str, str]) 
     head = parse_head(f"{method} /v2?x=1 HTTP/1.1\r\nHost: localhost\r\n{lines}".encode().removesuffix(b"\r\n"))
     assert (head.method, head.path, head.keep_alive, head.content_length) == (method, "/v2", True, 0)
     assert dict(head.headers) == {"host": "localhost", **wanted}
+
+
+@given(st.from_regex(r"[A-Za-z0-9.:\[\]-]{1,20}", fullmatch=True), st.from_regex(r"(/[!-~]{0,20})?", fullmatch=True))
+def test_a_whole_url_is_read_as_its_path_for_its_host(authority: str, path: str) -> None:
+    whole = parse_head(f"GET http://{authority}{path} HTTP/1.1\r\nHost: other".encode())
+    own = parse_head(f"GET {path or '/'} HTTP/1.1\r\nHost: {authority}".encode())
+    assert whole == own
 
 
 @given(SCRAPS)
