@@ -11,9 +11,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -280,6 +280,14 @@ async def _run(channel_descriptor: int, begun_s: float, make: Callable[[WorkerRe
     return 0
 
 
+def _run_loop(main: Coroutine[Any, Any, int]) -> int:
+    if sys.platform != "linux":
+        return asyncio.run(main)
+    from edge_agent.worker.busy_polling import run  # epoll
+
+    return run(main)
+
+
 def main(make: Callable[[WorkerRequest, OpenedModel, asyncio.WriteTransport], Child] = Worker) -> None:
     """Entry point of the child; `make` says what it does with the opened model."""
     begun_s = time.monotonic()
@@ -289,7 +297,7 @@ def main(make: Callable[[WorkerRequest, OpenedModel, asyncio.WriteTransport], Ch
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
     with contextlib.suppress(msgspec.DecodeError):
-        sys.exit(asyncio.run(_run(channel, begun_s, make)))
+        sys.exit(_run_loop(_run(channel, begun_s, make)))
 
 
 if __name__ == "__main__":
