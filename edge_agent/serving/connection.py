@@ -328,11 +328,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _answer(self, head: Head, response: Response, *, close: bool = False) -> None:
         keep_alive = head.keep_alive and not close and not self.draining and (not self._eof or bool(self._buffer.filled))
-        self._door.answered(response.state)
+        there = self._transport is not None
+        if self._transport is not None:
+            self._transport.write(render(response, keep_alive=keep_alive, with_body=head.method != "HEAD"))
+        self._door.answered(response.state)  # the client has its answer while this is counted
         self.last_activity_s = time.monotonic()
-        if self._transport is None:
-            return
-        self._transport.write(render(response, keep_alive=keep_alive, with_body=head.method != "HEAD"))
-        if not keep_alive:
+        if there and not keep_alive:
             self._buffer.filled = 0
             self.close()

@@ -65,6 +65,7 @@ class Service:
     def __init__(self, inference: Inference, manifest: Manifest, variant: str, max_body_bytes: int, deadline_s: float = DEADLINE_S) -> None:
         """`deadline_s` bounds how long any request waits for its answer."""
         self.traffic = Traffic(max_body_bytes)
+        self.traffic.on_answered = self._count_answered
         self.times = RequestTimes()
         self._inference = inference
         self._manifest = manifest
@@ -75,6 +76,8 @@ class Service:
         self._reader = InferReader(manifest)
         self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
+        self._uncounted: tuple[Sample, Prediction] | None = None
+        self._untimed: tuple[tuple[int, int, int, int], float] | None = None
         self._decoding = ThreadPoolExecutor(1, "decoding")
         self.repository: ModelRepository | None = None  # None: nothing is loaded or unloaded over HTTP
         self.unloaded = False
@@ -210,10 +213,27 @@ class Service:
         if decoded_ns > asked.due_ns:
             raise self._late()
         try:
-            prediction = self._inference.predict_now(sample)
+            prediction = self._inference.answer_now(sample)
         except (InputError, InferenceError) as error:
             raise self._http_error(error) from error
-        return self._finish(asked, decoded_ns, prediction, render)
+        self._uncounted = sample, prediction
+        predicted_ns = time.perf_counter_ns()
+        if predicted_ns > asked.due_ns:
+            raise self._late()
+        response = render(prediction)
+        self._untimed = (asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns()), prediction.latency_us
+        return response
+
+    def _count_answered(self) -> None:
+        """Count what `_answer_now` made, once it is on its way: the client need not wait for that."""
+        if self._uncounted is not None:
+            sample, prediction = self._uncounted
+            self._uncounted = None
+            self._inference.count(sample, prediction)
+        if self._untimed is not None:
+            marks_ns, latency_us = self._untimed
+            self._untimed = None
+            self.times.record(marks_ns, int(latency_us * 1000))
 
     async def _answer_large(self, asked: Asked, content_type: str, body: bytes) -> Response:
         """For a picture that takes long to decode: on a thread, one at a time, for it may take much memory, too."""
@@ -236,12 +256,7 @@ class Service:
             prediction = await self._inference.predict(sample, (asked.due_ns - decoded_ns) / 1e9)
         except (QueueFullError, DeadlineError, InputError, InferenceError) as error:
             raise self._http_error(error) from error
-        return self._finish(asked, decoded_ns, prediction, render)
-
-    def _finish(self, asked: Asked, decoded_ns: int, prediction: Prediction, render: Callable[[Prediction], Response]) -> Response:
-        predicted_ns = time.perf_counter_ns()
-        if predicted_ns > asked.due_ns:
-            raise self._late()
+        predicted_ns = self._in_time(asked)
         response = render(prediction)
         self.times.record((asked.begun_ns, decoded_ns, predicted_ns, time.perf_counter_ns()), int(prediction.latency_us * 1000))
         return response

@@ -27,6 +27,7 @@ class Traffic:
         self.connections: set[Connection] = set()
         self.coming: WeakSet[Connection] = WeakSet()  # accepted, but not there yet; one whose handshake fails just disappears
         self.answers: Counter[int] = Counter()
+        self.on_answered: Callable[[], None] = lambda: None  # called after each answer: what else there is to count
 
     @property
     def is_quiet(self) -> bool:
@@ -68,8 +69,9 @@ class TrafficDoor:
             self.on_empty()
 
     def answered(self, state: int) -> None:
-        """Count an answer."""
+        """Count an answer that was sent, or would have been if its client were still there."""
         self._answers[state] += 1
+        self._traffic.on_answered()
 
     def check(self, head: Head) -> None:
         """See `door.Door`."""

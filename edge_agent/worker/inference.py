@@ -73,21 +73,29 @@ class Inference:
         """How many samples wait or are with the engine."""
         return len(self._waiting) + (self._running is not None)
 
-    def predict_now(self, sample: Sample, source: str = "") -> Prediction:
-        """Answer on the calling thread and count it; `source` is the sample's name where an application's source brought it.
+    def answer_now(self, sample: Sample) -> Prediction:
+        """Answer on the calling thread; `count` must follow.
 
         Raises:
             InputError: the sample does not fit the model.
-            InferenceError: the runtime failed.
+            InferenceError: the runtime failed; this is counted.
         """
         try:
-            prediction = self.engine.answer(sample)
+            return self.engine.answer(sample)
         except InferenceError:
             self.recorder.record_error()
             raise
+
+    def count(self, sample: Sample, prediction: Prediction, source: str = "") -> None:
+        """Count an answer, and let a candidate see it; `source` is the sample's name where an application's source brought it."""
         self.recorder.record(prediction)
         if self.tap is not None:
             self.tap.offer(sample, prediction, source)
+
+    def predict_now(self, sample: Sample, source: str = "") -> Prediction:
+        """Both of them; raises as `answer_now`."""
+        prediction = self.answer_now(sample)
+        self.count(sample, prediction, source)
         return prediction
 
     async def predict(self, sample: Sample, timeout_s: float | None = None, *, admitted: bool = False, source: str = "") -> Prediction:
@@ -141,9 +149,7 @@ class Inference:
     def _deliver(self, turn: _Turn, done: "asyncio.Future[Prediction]") -> None:
         error = done.exception()
         if error is None:
-            self.recorder.record(done.result())
-            if self.tap is not None:
-                self.tap.offer(turn.sample, done.result(), turn.source)
+            self.count(turn.sample, done.result(), turn.source)
         elif isinstance(error, InferenceError):
             self.recorder.record_error()
         if turn.answer.done():  # who asked has given up

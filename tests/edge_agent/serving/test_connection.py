@@ -86,6 +86,22 @@ def test_a_client_that_does_not_read_gets_no_more_answers_until_it_does() -> Non
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("handle", [echo, slow_echo])
+def test_an_answer_is_written_before_it_is_counted(handle: object) -> None:
+    async def story() -> list[int]:
+        traffic = Traffic(LIMIT)
+        wire, written_bytes = Wire(traffic, handle), []  # type: ignore[arg-type]
+        traffic.on_answered = lambda: written_bytes.append(len(wire.written))
+        for _ in range(2):
+            await wire.feed(requests()[0])
+            await turns_until(lambda: wire.connection.idle)
+        assert traffic.answers[200] == 2
+        return written_bytes
+
+    length = len(answer_to([requests()[0]]))
+    assert asyncio.run(story()) == [length, 2 * length]
+
+
 @pytest.mark.parametrize(
     ("sent", "after_s", "ends"),
     [
