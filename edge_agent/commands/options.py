@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contract.errors import StrangerError
+from edge_agent.commands.printable import printable
 
 if TYPE_CHECKING:
     from contract.manifest import Manifest
@@ -45,7 +46,7 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
     except BrokenPipeError:  # `| head`: click ends the program without a word
         raise
     except StrangerError as error:
-        raise click.ClickException(f"{error}. If you trust who made it: eyelet-agent trust add FILE.pub.json") from error
+        raise click.ClickException(f"{printable(str(error))}. If you trust who made it: eyelet-agent trust add FILE.pub.json") from error
     except kinds as error:
         raise click.ClickException(_in_words(error)) from error
 
@@ -53,7 +54,7 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
 def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; free some space and do it again"
-    return str(error)
+    return printable(str(error))
 
 
 def refuse_newer(manifest: "Manifest") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from edge_agent.commands.options import errors_in_words, home_option, json_option, refuse_newer
+from edge_agent.commands.printable import printable, printable_name
 
 if TYPE_CHECKING:
     from contract.manifest import Manifest
@@ -195,22 +196,23 @@ def _write_all(engine: "Engine", chosen: Chosen, batch: "Batch", output: Path, r
     from edge_agent.sinks.batch_lines import BatchHead, find_lines, is_complete, open_batch_lines, partial_of
 
     output = output.resolve()  # a link stays one
+    shown, partial = (printable_name(str(path)) for path in (output, partial_of(output)))
     if output.exists() and not output.is_file():
-        raise click.ClickException(f"{output} is no file, and one would take its place; leave --output out to write to stdout")
+        raise click.ClickException(f"{shown} is no file, and one would take its place; leave --output out to write to stdout")
     if resume and is_complete(output):
         whole = find_lines(output)
         if not whole.lines or batch.name_at(whole.lines - 1) != whole.last_input:
-            raise click.ClickException(f"{output} holds the answers to other inputs; leave --resume out to answer anew")
-        click.echo(f"{output} is whole already; leave --resume out to answer anew", err=True)
+            raise click.ClickException(f"{shown} holds the answers to other inputs; leave --resume out to answer anew")
+        click.echo(f"{shown} is whole already; leave --resume out to answer anew", err=True)
         return ""
     if partial_of(output).exists() and not resume:
-        click.echo(f"{partial_of(output)}, which was interrupted, is begun anew (--resume would go on with it)", err=True)
+        click.echo(f"{partial}, which was interrupted, is begun anew (--resume would go on with it)", err=True)
     head = BatchHead(1, chosen.package.digest, chosen.variant, batch.fingerprint())
     with open_batch_lines(output, head, resume=resume) as lines:
         found = lines.found
         if found.lines:
             if batch.name_at(found.lines - 1) != found.last_input:
-                raise click.ClickException(f"{partial_of(output)} does not fit these inputs; leave --resume out to begin anew")
+                raise click.ClickException(f"{partial} does not fit these inputs; leave --resume out to begin anew")
             click.echo(f"going on after {found.lines} answers", err=True)
         return _answer_all(engine, chosen, batch, lambda line: lines.write(_encode(line)), found)
 
@@ -276,8 +278,8 @@ def _print_line(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(_encode(line))
     elif "error" in line:
-        click.echo(f"{line['input']}: {line['error']}", err=True)
+        click.echo(f"{printable_name(line['input'])}: {printable(line['error'])}", err=True)
     else:
         answer = line["answer"]
         mark = "" if answer.accepted else "  (below its threshold)"
-        click.echo(f"{line['input']}: {answer.label}  {answer.score:.1%}{mark}")
+        click.echo(f"{printable_name(line['input'])}: {printable(answer.label)}  {answer.score:.1%}{mark}")

@@ -5,6 +5,7 @@ The same files give the same samples in the same order each time, so a batch can
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from edge_agent.sources.csv_rows import read_rows
 from edge_agent.sources.folder import list_images
 from edge_agent.sources.parquet_rows import PARQUET_SUFFIXES, count_parquet_rows, read_parquet_rows
 from edge_agent.sources.sound_windows import plan_windows
-from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample
+from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceSample, text_of_name
 from edge_agent.sources.wav_files import list_sounds, read_windows
 
 _CHUNK = 1 << 20
@@ -82,7 +83,7 @@ class Batch(NamedTuple):
                 if isinstance(item, (SourceSample, SourceDropped)):
                     yield item
         except SourceError as error:
-            yield SourceDropped(name, str(error))
+            yield SourceDropped(name, text_of_name(str(error)))
 
 
 class _Kind(NamedTuple):
@@ -107,24 +108,25 @@ def plan_batch(paths: Sequence[Path], spec: ModelSpec) -> Batch:
         SourceError: a path does not exist, or a folder holds nothing for this model or is given to a model of rows.
     """
     kind = _IMAGES if takes_images(spec) else _SOUNDS if takes_sound(spec) else _ROWS
-    files: list[tuple[str, Path]] = []
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path} does not exist")
         if not path.is_dir():
-            files.append((str(path), path))
+            files.append(path)
         elif kind.list_folder is not None:
-            files.extend((str(file), file) for file in kind.list_folder(path))
+            files.extend(kind.list_folder(path))
         else:
             raise SourceError(f"{path} is a folder; this model takes {kind.what}")
-    return Batch(tuple(files), kind, spec)
+    short = Counter(path.name for path in files) if kind is _ROWS else Counter()
+    return Batch(tuple((text_of_name(path.name if short[path.name] == 1 else str(path)), path) for path in files), kind, spec)
 
 
 def _read_image(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
     try:
         yield SourceSample(name, {spec.inputs[0].name: read_image(path)})
     except InputError as error:
-        yield SourceDropped(name, str(error))
+        yield SourceDropped(name, text_of_name(str(error)))
 
 
 def _read_sound(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
@@ -132,8 +134,8 @@ def _read_sound(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
         yield item
 
 
-def _read_table(_name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
-    return read_parquet_rows(path, spec) if path.suffix.lower() in PARQUET_SUFFIXES else read_rows(path, spec)
+def _read_table(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
+    return read_parquet_rows(path, spec, name) if path.suffix.lower() in PARQUET_SUFFIXES else read_rows(path, spec, name)
 
 
 def _count_rows(path: Path) -> int:

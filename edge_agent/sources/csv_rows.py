@@ -13,7 +13,7 @@ from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.rows import header_words
 from edge_agent.sources.pace import Pace
 from edge_agent.sources.readings import Readings, series_columns, takes_series
-from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, resolve, text_of_name
 
 csv.field_size_limit(1 << 20)
 
@@ -49,30 +49,31 @@ class CsvSource:
                 return
 
 
-def read_rows(path: Path, spec: ModelSpec) -> Iterator[SourceSample | SourceDropped]:
-    """Samples of a CSV file, each named by its line.
+def read_rows(path: Path, spec: ModelSpec, name: str = "") -> Iterator[SourceSample | SourceDropped]:
+    """Samples of a CSV file, each named by `name` (by default the file's) and its line.
 
     Raises:
         SourceError: unreadable, no UTF-8, no rows, or without a column for one of the model's inputs.
     """
     rows = 0
+    name = name or text_of_name(path.name)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             header = [str(name) for name in reader.fieldnames or ()]
             columns = series_columns(spec, header) if takes_series(spec) else [tensor.name for tensor in spec.inputs]
-            if missing := [name for name in columns if name not in header]:
-                raise SourceError(f"{path.name} has no column {', '.join(missing)[:120]}; it has {header_words(header)}")
-            if twice := [name for name in columns if header.count(name) > 1]:
-                raise SourceError(f"{path.name} has the column {twice[0][:120]} more than once; which one is meant?")
+            if missing := [column for column in columns if column not in header]:
+                raise SourceError(f"{name} has no column {', '.join(missing)[:120]}; it has {header_words(header)}")
+            if twice := [column for column in columns if header.count(column) > 1]:
+                raise SourceError(f"{name} has the column {twice[0][:120]} more than once; which one is meant?")
             readings = Readings(spec, columns)
             for row in reader:
                 rows += 1
-                yield from _items(f"{path.name}:{reader.line_num}", row, readings)
+                yield from _items(f"{name}:{reader.line_num}", row, readings)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path.name} can not be read as CSV: {error}") from error
+        raise SourceError(f"{name} can not be read as CSV: {error}") from error
     if not rows:
-        raise SourceError(f"{path.name} has no rows")
+        raise SourceError(f"{name} has no rows")
 
 
 def _items(name: str, row: Mapping[str, str | None], readings: Readings) -> Iterator[SourceSample | SourceDropped]:

@@ -10,7 +10,7 @@ from edge_agent.engine.decoding import read_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.sources.pace import Pace
-from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve, text_of_name
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -46,7 +46,7 @@ class FolderSource:
                 try:
                     yield SourceSample(name, {self._input: read_image(path)})
                 except InputError as error:
-                    yield SourceDropped(name, str(error))
+                    yield SourceDropped(name, text_of_name(str(error)))
             if not self._options.repeat:
                 return
 

@@ -1,6 +1,7 @@
 """What every source gives and every source's options go through."""
 
 import os
+import re
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -11,6 +12,8 @@ import numpy as np
 from contract.codec import shorten
 
 T = TypeVar("T")
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 OWN_PARTS = frozenset(
     {
@@ -91,7 +94,12 @@ def read_options(kind: str, options: Mapping[str, Any], into: type[T]) -> T:
 
 def name_of_file(path: Path, folder: Path) -> str:
     """A file's name below a folder, for people and documents: bytes that are no text are replaced."""
-    return os.fsencode(path.relative_to(folder).as_posix()).decode(errors="replace")
+    return text_of_name(path.relative_to(folder).as_posix())
+
+
+def text_of_name(name: str) -> str:
+    """A name of the file system as text that every document can hold: bytes that are no text are replaced."""
+    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 def resolve(path: str, data_folder: Path) -> Path:

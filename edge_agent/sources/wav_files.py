@@ -13,7 +13,7 @@ from edge_agent.engine.model_spec import ModelSpec
 from edge_agent.engine.waveforms import Waveform, decode_wav, frame_waveform, takes_sound
 from edge_agent.sources.pace import Pace
 from edge_agent.sources.sound_windows import SoundWindows, plan_windows
-from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve
+from edge_agent.sources.source import Item, Options, SourceDropped, SourceError, SourceSample, name_of_file, resolve, text_of_name
 
 WAV_SUFFIXES = frozenset({".wav", ".wave"})
 WAV_MAX_BYTES = 1 << 30
@@ -91,7 +91,7 @@ def _read(path: Path, windows: SoundWindows) -> Waveform:
     try:
         sound = decode_wav(read_bounded(path, WAV_MAX_BYTES))
     except (OSError, SizeError) as error:
-        raise InputError(f"{path.name} can not be read: {error}") from error
+        raise InputError(f"{text_of_name(path.name)} can not be read: {error}") from error
     windows.check_rate(sound.rate_hz)
     return sound
 

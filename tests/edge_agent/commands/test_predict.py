@@ -70,6 +70,64 @@ def test_a_file_that_can_not_be_read_is_said_and_the_rest_is_answered(
     assert ["error" in line for line in lines] == [False, True, False]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="such names can not be made")
+def test_names_that_steer_a_terminal_are_shown_quoted_and_written_as_they_are(
+    package: Package, visitors: Package, images: Path, tmp_path: Path
+) -> None:
+    names = ["a\nb\x1b[31m.png", "c\u202egnp.png", "d.png"]
+    for name in names:
+        (images / name).write_bytes((images / "0.png").read_bytes())
+    for left in ("0.png", "1.png", "2.png"):
+        (images / left).write_bytes(b"no image")
+        (images / left).rename(images / f"broken\r{left}")
+    (tmp_path / "e\x9b2J.csv").write_text("age\x1b[2J,town\n1,Bonn\n")
+    shown = [
+        run(tmp_path, str(package.folder), str(images), "--insecure-skip-signature"),
+        run(tmp_path, str(package.folder), str(tmp_path / "no\x1b]0;x\x07"), "--insecure-skip-signature"),
+        run(tmp_path, str(visitors.folder), str(tmp_path / "e\x9b2J.csv"), "--insecure-skip-signature"),
+        run(tmp_path, str(package.folder), str(images), "--insecure-skip-signature", "--output", str(tmp_path / "f\x1b[m")),
+        run(tmp_path, str(package.folder), str(images), "--insecure-skip-signature", "--output", str(tmp_path / "f\x1b[m"), "--resume"),
+    ]
+    assert all(line.isprintable() for result in shown for line in result.output.splitlines()), [result.output for result in shown]
+    assert "/a\\nb\\x1b[31m.png': red" in shown[0].stdout
+    assert "/d.png: red" in shown[0].stdout
+    written = [json.loads(line)["input"] for line in (tmp_path / "f\x1b[m").read_text().splitlines()]
+    assert {str(images / name) for name in names} < set(written)
+    assert len(written) == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names can not be made")
+def test_a_name_that_is_no_text_is_answered_and_gone_on_with(package: Package, visitors: Package, images: Path, tmp_path: Path) -> None:
+    (images / "1.png").rename(os.fsdecode(bytes(images) + b"/1\xff.png"))
+    (images / "2.png").unlink()
+    result = run(tmp_path, str(package.folder), str(images), "--insecure-skip-signature", "--json")
+    assert [Path(json.loads(line)["input"]).name for line in result.stdout.splitlines()] == ["0.png", "1\N{REPLACEMENT CHARACTER}.png"]
+    table = os.fsdecode(bytes(tmp_path) + b"/\xfe.csv")
+    for text, error in (("age,city\n1,Bonn\n", None), ("age\n1\n", "has no column city")):
+        Path(table).write_text(text)
+        output = str(tmp_path / "out.jsonl")
+        for resume in ((), ("--resume",)):
+            run(tmp_path, str(visitors.folder), table, "--insecure-skip-signature", "--output", output, *resume)
+            assert (error or "") in answers(Path(output))[0].get("error", "")
+
+
+def test_a_name_that_the_output_can_not_hold_is_shown_with_escapes(package: Package, images: Path, tmp_path: Path) -> None:
+    (images / "0.png").rename(images / "\u732b.png")
+    program = [sys.executable, "-m", "edge_agent.cli", "predict", str(package.folder), str(images), "--insecure-skip-signature"]
+    encoded = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    result = subprocess.run([*program, "--home", str(tmp_path)], capture_output=True, check=True, env=encoded)
+    assert b"\\u732b.png: red" in result.stdout
+
+
+def test_rows_of_files_of_one_name_are_told_apart(visitors: Package, tmp_path: Path) -> None:
+    tables = [tmp_path / folder / "rows.csv" for folder in ("a", "b")]
+    for path in tables:
+        path.parent.mkdir()
+        path.write_text("age,city\n1,Bonn\n")
+    result = run(tmp_path, str(visitors.folder), *map(str, tables), "--insecure-skip-signature", "--json")
+    assert [json.loads(line)["input"] for line in result.stdout.splitlines()] == [f"{path}:2" for path in tables]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no named pipes in folders")
 def test_an_output_that_is_no_file_is_not_replaced_by_one(package: Package, images: Path, key_file: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
