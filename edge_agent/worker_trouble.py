@@ -26,21 +26,51 @@ class Suspicion(NamedTuple):
 
 async def wait_for_trouble(worker: WorkerProcess, end: "asyncio.Future[int]", inference_deadline_ms: float, suspicion: Suspicion) -> str:
     """Until it ends or hangs; says which, in words. `end` is its end, `inference_deadline_ms` as the owner set it (0: found out)."""
-    pause_s, seen = LOOK_EVERY_S, -1
+    progress = _Progress(worker)
     while True:
-        await asyncio.wait([end], timeout=pause_s)
-        cause, completed = "", worker.completed
-        if not end.done() and completed == seen:
-            cause = await _ask(worker, end, inference_deadline_ms, suspicion)
-            pause_s = min(IDLE_LOOK_EVERY_S, 2 * pause_s)
-        else:
-            pause_s = LOOK_EVERY_S
-        seen = completed
+        await progress.until_still(end)
+        cause = "" if end.done() else await _ask(worker, end, inference_deadline_ms, suspicion)
         if end.done():
             said = worker.failed
             return said.detail if said else f"ended with {_describe(end.result())}"
         if cause:
             return cause
+
+
+class _Progress:
+    """Looks at what a worker completes: a timer's callback alone while there is progress, for it happens 20 times a second."""
+
+    def __init__(self, worker: WorkerProcess) -> None:
+        self._worker = worker
+        self._seen = -1
+        self._pause_s = LOOK_EVERY_S
+
+    async def until_still(self, end: "asyncio.Future[int]") -> None:
+        """Until nothing was completed since the look before, or the worker ended."""
+        loop = asyncio.get_running_loop()
+        still: asyncio.Future[None] = loop.create_future()
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            if self._is_still():
+                still.set_result(None)
+            else:
+                timer = loop.call_later(self._pause_s, look)
+
+        timer = loop.call_later(self._pause_s, look)
+        try:
+            await asyncio.wait((end, still), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+
+    def _is_still(self) -> bool:
+        completed = self._worker.completed
+        if completed == self._seen:
+            self._pause_s = min(IDLE_LOOK_EVERY_S, 2 * self._pause_s)
+            return True
+        self._seen, self._pause_s = completed, LOOK_EVERY_S
+        return False
 
 
 async def _ask(worker: WorkerProcess, end: "asyncio.Future[int]", inference_deadline_ms: float, suspicion: Suspicion) -> str:
