@@ -71,13 +71,15 @@ def build_deb(bundle: Path, out: Path, version: str, maintainer: str = MAINTAINE
     if not (bundle / PACKAGE).is_file():
         raise SystemExit(f"{bundle} is no bundle of the agent: it has no {PACKAGE}; `make bundles` builds one")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "tree"
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=out) as folder:
+        tree, made = Path(folder) / "tree", Path(folder) / "made"
+        made.mkdir()
         lay_out(tree, bundle)
         write_control(tree, version, maintainer)
         tree.chmod(0o755)
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--build", tree, out], check=True, stdout=subprocess.DEVNULL)
-    return max(out.glob(f"{PACKAGE}_{version}_*.deb"), key=lambda path: path.stat().st_mtime)
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--build", tree, made], check=True, stdout=subprocess.DEVNULL)
+        (deb,) = made.iterdir()
+        return deb.replace(out / deb.name)  # packing takes a minute; what is there is whole
 
 
 def make_root(root: Path) -> None:

@@ -1,5 +1,6 @@
 """A Debian package around a bundle that is a shell script: built, looked into, installed, upgraded and purged below another root."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,3 +89,15 @@ def test_a_maintainer_script_is_a_shell_script(script: str, deb: Path, tmp_path:
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="is no bundle of the agent"):
         build_deb(tmp_path, tmp_path / "out", "1-1")
+
+
+def test_a_package_that_could_not_be_packed_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    packer = tools / "dpkg-deb"
+    packer.write_text('#!/bin/sh\nfor last; do :; done\nif [ -d "$last" ]; then last="$last/half.deb"; fi\necho half > "$last"\nexit 1\n')
+    packer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    with pytest.raises(subprocess.CalledProcessError):
+        build_deb(make_bundle(tmp_path / "bundle", "one"), tmp_path / "out", "1-1")
+    assert list((tmp_path / "out").iterdir()) == []
