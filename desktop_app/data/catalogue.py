@@ -10,7 +10,7 @@ from desktop_app.data.project import Project
 from desktop_app.errors import DataError
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from desktop_app.data.database import Database
 
 SPLITS = ("train", "validation", "test")
 ACCEPTANCE_SPLIT = "acceptance"

@@ -24,7 +24,7 @@ from contract.names import is_sha256
 from desktop_app.errors import DataError, ProjectError
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from desktop_app.data.database import Database
 
 TASK_NAMES = ("image-classification", "tabular-classification")
 DOCUMENT_NAME = "project.json"
@@ -82,7 +82,7 @@ class Project:
         return found
 
     def _connect(self) -> "Database":
-        from sqlite_utils import Database
+        from desktop_app.data.database import Database
 
         connection = sqlite3.connect(self.folder / CATALOGUE_NAME, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")

@@ -7,6 +7,7 @@ import pytest
 
 from desktop_app import cli, commands
 from desktop_app.cli import VERBS, LazyGroup, Verb, run
+from desktop_app.data.project import create_project
 from desktop_app.errors import StudioError
 
 HEAVY = ("torch", "numpy", "PySide6", "sklearn", "pandas", "sqlite_utils", "lightning", "onnxruntime", "httpx", "tuf")
@@ -23,6 +24,12 @@ print(code, [name for name in {HEAVY} if name in sys.modules])
 def test_help_answers_without_the_heavy_libraries(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", SHOW_HEAVY, *arguments], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
+def test_a_verb_that_reads_the_catalogue_draws_in_no_pandas(tmp_path: Path) -> None:
+    create_project(tmp_path, "empty", "tabular-classification").close()
+    done = subprocess.run([sys.executable, "-c", SHOW_HEAVY, "versions", "-p", tmp_path], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "0 ['numpy', 'sqlite_utils']", done.stderr
 
 
 def test_every_module_of_the_folder_is_a_verb_and_the_other_way_round() -> None:
