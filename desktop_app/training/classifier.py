@@ -3,14 +3,12 @@
 import math
 from typing import Any
 
-import lightning
 import torch
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from desktop_app.training.augmentation import augment
 from desktop_app.training.layers import ImageNetwork
+from desktop_app.training.lightning_imports import LightningModule, MeanMetric, MulticlassAccuracy
 from desktop_app.training.loader import Batch
 from desktop_app.training.recipe import Recipe
 
@@ -31,7 +29,7 @@ def one_cycle(step: int, total: int) -> float:
     return END_SHARE + (1 - END_SHARE) * (1 + math.cos(math.pi * way)) / 2
 
 
-class Classifier(lightning.LightningModule):  # type: ignore[misc]  # lightning is not typed for mypy here
+class Classifier(LightningModule):  # type: ignore[misc]  # lightning is not typed for mypy here
     """Trains `network` by a recipe; batches are (uint8 (B, h, w, 3), int64 (B,)).
 
     After each epoch `epoch_figures()` gives its mean losses and the validation accuracy.

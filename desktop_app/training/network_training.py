@@ -102,8 +102,7 @@ def _in_order(split: ImageSplit):  # type: ignore[no-untyped-def]  # noqa: ANN20
 
 def _fit(module, batches, validation, watch, checkpoint: Path | None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Lightning's trainer, silent and without files of its own."""
-    from lightning.pytorch import Trainer
-
+    from desktop_app.training.lightning_imports import Trainer
     from desktop_app.training.watch import WholeCheckpoints
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

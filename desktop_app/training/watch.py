@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Checkpoint
 
 from contract.files import atomic_writer
 from desktop_app.jobs.context import JobContext
 from desktop_app.training.classifier import Classifier
 from desktop_app.training.events import EpochPoint, append_event, report_epoch
+from desktop_app.training.lightning_imports import Checkpoint, TorchCheckpointIO, Trainer
 from desktop_app.training.runs import BEST_NAME, CHECKPOINTS_FOLDER, LAST_NAME, note_epoch
 from desktop_app.training.weights import save_weights
 
