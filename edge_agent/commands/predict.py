@@ -1,6 +1,7 @@
 """`eyelet-agent predict`: answers for files, offline, by the same engine as the endpoint."""
 
 import contextlib
+import errno
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -187,38 +188,79 @@ def _predict_files(chosen: Chosen, inputs: tuple[Path, ...], target: Target) -> 
 
     with open_engine(chosen.package, chosen.variant) as engine:
         batch = plan_batch(inputs, engine.spec)
+        if batch.left_out:
+            click.echo(f"left out in folders, as nothing for this model by their names: {batch.left_out} files", err=True)
         if target.output is None:
-            return _answer_all(engine, chosen, batch, lambda line: _print_line(line, target.as_json))
+            return _unanswered(*_answer_all(engine, chosen, batch, lambda line: _print_line(line, target.as_json)))
         return _write_all(engine, chosen, batch, target.output, target.resume)
 
 
 def _write_all(engine: "Engine", chosen: Chosen, batch: "Batch", output: Path, resume: bool) -> str:
-    from edge_agent.sinks.batch_lines import BatchHead, find_lines, is_complete, open_batch_lines, partial_of
+    """Answer into a file; an interrupted one is gone on with where that is wished."""
+    from edge_agent.sinks.batch_lines import BatchHead, is_complete, open_batch_lines, partial_of
 
     output = output.resolve()  # a link stays one
     shown, partial = (printable_name(str(path)) for path in (output, partial_of(output)))
-    if output.exists() and not output.is_file():
-        raise click.ClickException(f"{shown} is no file, and one would take its place; leave --output out to write to stdout")
+    _check_output(output, shown, batch)
     if resume and is_complete(output):
-        whole = find_lines(output)
-        if not whole.lines or batch.name_at(whole.lines - 1) != whole.last_input:
-            raise click.ClickException(f"{shown} holds the answers to other inputs; leave --resume out to answer anew")
+        whole = _check_whole(output, shown, chosen, batch)
         click.echo(f"{shown} is whole already; leave --resume out to answer anew", err=True)
-        return ""
+        return _unanswered(whole.failed, whole.lines, shown)
     if partial_of(output).exists() and not resume:
         click.echo(f"{partial}, which was interrupted, is begun anew (--resume would go on with it)", err=True)
     head = BatchHead(1, chosen.package.digest, chosen.variant, batch.fingerprint())
-    with open_batch_lines(output, head, resume=resume) as lines:
+    with _interruption_in_words(shown, partial), open_batch_lines(output, head, resume=resume) as lines:
         found = lines.found
         if found.lines:
             if batch.name_at(found.lines - 1) != found.last_input:
                 raise click.ClickException(f"{partial} does not fit these inputs; leave --resume out to begin anew")
             click.echo(f"going on after {found.lines} answers", err=True)
-        return _answer_all(engine, chosen, batch, lambda line: lines.write(_encode(line)), found)
+        failed, total = _answer_all(engine, chosen, batch, lambda line: lines.write(_encode(line)), found)
+    return _unanswered(failed, total, shown)
 
 
-def _answer_all(engine: "Engine", chosen: Chosen, batch: "Batch", write: Any, found: "Found | None" = None) -> str:  # noqa: ANN401  (a function of one line)
-    """Answer what `found` does not hold yet."""
+def _unanswered(failed: int, total: int, shown: str = "") -> str:
+    """What failed, and in which output the reasons are."""
+    return f"{failed} of {total} samples got no answer{f'; {shown} says why' * bool(shown)}" if failed else ""
+
+
+def _check_output(output: Path, shown: str, batch: "Batch") -> None:
+    if output.exists() and not output.is_file():
+        raise click.ClickException(f"{shown} is no file, and one would take its place; leave --output out to write to stdout")
+    if output.exists() and any(output.samefile(path) for _, path in batch.files):
+        raise click.ClickException(f"{shown} is one of the inputs, and the answers would take its place; choose another --output")
+
+
+def _check_whole(output: Path, shown: str, chosen: Chosen, batch: "Batch") -> "Found":
+    """What an output holds; refuses to take it for this batch's where it holds what another model answered, or to other inputs."""
+    from edge_agent.sinks.batch_lines import find_lines
+
+    whole = find_lines(output)
+    if not whole.lines or batch.name_at(whole.lines - 1) != whole.last_input or batch.name_at(whole.lines) is not None:
+        raise click.ClickException(f"{shown} holds the answers to other inputs; leave --resume out to answer anew")
+    own = (chosen.package.manifest.name, str(chosen.package.manifest.version), chosen.variant)
+    if whole.answered_by not in {None, own}:
+        there, here = ("{} {} ({})".format(*answered) for answered in (whole.answered_by or own, own))
+        raise click.ClickException(printable(f"{shown} holds the answers of {there}, this is {here}; leave --resume out to answer anew"))
+    return whole
+
+
+@contextlib.contextmanager
+def _interruption_in_words(shown: str, partial: str) -> Iterator[None]:
+    """Say why an output can not be written, and how to go on with one that was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"the answers so far lie in {partial}; the same command with --resume goes on", err=True)
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # said for all commands
+            raise
+        raise click.ClickException(f"{shown} can not be written: {error.strerror or error}") from error
+
+
+def _answer_all(engine: "Engine", chosen: Chosen, batch: "Batch", write: Any, found: "Found | None" = None) -> tuple[int, int]:  # noqa: ANN401  (a function of one line)
+    """Answer what `found` does not hold yet; gives how many samples failed, and of how many."""
     from edge_agent.engine.answers import answer_of
     from edge_agent.engine.errors import InferenceError, InputError
     from edge_agent.sources.source import SourceDropped
@@ -235,7 +277,7 @@ def _answer_all(engine: "Engine", chosen: Chosen, batch: "Batch", write: Any, fo
             except (InputError, InferenceError) as error:
                 failed += 1
                 write({"input": item.name, "error": str(error)})
-    return f"{failed} of {total} samples got no answer" if failed else ""
+    return failed, total
 
 
 @contextlib.contextmanager

@@ -32,17 +32,25 @@ class BatchHead(msgspec.Struct, frozen=True):
 
 
 class Found(NamedTuple):
-    """What a partial output holds: whole lines, how many of them tell an error, their bytes, and the last one's input."""
+    """What an output holds: whole lines, how many of them tell an error, their bytes, the last one's input, whose answers they are."""
 
     lines: int = 0
     failed: int = 0
     size_bytes: int = 0
     last_input: str = ""
+    answered_by: tuple[str, str, str] | None = None  # model, version, variant
 
 
 class _Line(msgspec.Struct):
     input: str
     error: str | None = None
+    model_name: str = ""
+    model_version: str = ""
+    variant: str = ""
+
+    @property
+    def answered_by(self) -> tuple[str, str, str] | None:
+        return (self.model_name, self.model_version, self.variant) if self.error is None else None
 
 
 class BatchLines:
@@ -72,7 +80,7 @@ def partial_of(output: Path) -> Path:
 
 
 def find_lines(path: Path) -> Found:
-    """Count the whole lines of a partial output; the first that is none ends it (a power cut leaves zeros)."""
+    """Count the whole lines of an output; the first that is none ends it (a power cut leaves zeros)."""
     found = Found()
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         while (line := file.readline(LINE_MAX_BYTES)).endswith(b"\n"):
@@ -80,7 +88,8 @@ def find_lines(path: Path) -> Found:
                 parsed = msgspec.json.decode(line, type=_Line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 break
-            found = Found(found.lines + 1, found.failed + (parsed.error is not None), found.size_bytes + len(line), parsed.input)
+            size_bytes, failed = found.size_bytes + len(line), found.failed + (parsed.error is not None)
+            found = Found(found.lines + 1, failed, size_bytes, parsed.input, parsed.answered_by or found.answered_by)
     return found
 
 

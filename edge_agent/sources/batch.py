@@ -13,7 +13,16 @@ from typing import NamedTuple
 from edge_agent.engine.decoding import read_image
 from edge_agent.engine.errors import InputError
 from edge_agent.engine.model_spec import ModelSpec
-from edge_agent.engine.waveforms import takes_sound
+from edge_agent.sources.batch_words import (
+    IMAGE,
+    SOUND,
+    TABLE,
+    count_left_out,
+    expected_words,
+    folder_words,
+    kind_of_model,
+    other_kind_words,
+)
 from edge_agent.sources.csv_rows import read_rows
 from edge_agent.sources.folder import list_images
 from edge_agent.sources.parquet_rows import PARQUET_SUFFIXES, count_parquet_rows, read_parquet_rows
@@ -37,6 +46,7 @@ class Batch(NamedTuple):
     files: tuple[tuple[str, Path], ...]  # name for people, path
     kind: "_Kind"
     spec: ModelSpec
+    left_out: int = 0  # files in folders that are nothing for the model
 
     @property
     def file_count(self) -> int:
@@ -80,25 +90,25 @@ class Batch(NamedTuple):
     def _read(self, name: str, path: Path) -> Iterator[SourceSample | SourceDropped]:
         try:
             for item in self.kind.read(name, path, self.spec):
-                if isinstance(item, (SourceSample, SourceDropped)):
+                if isinstance(item, SourceDropped) and item.name == name:
+                    yield self._unread(name, path, item.reason)
+                elif isinstance(item, (SourceSample, SourceDropped)):
                     yield item
         except SourceError as error:
-            yield SourceDropped(name, text_of_name(str(error)))
+            yield self._unread(name, path, text_of_name(str(error)))
+
+    def _unread(self, name: str, path: Path, reason: str) -> SourceDropped:
+        """A whole file that can not be read."""
+        return SourceDropped(name, other_kind_words(path, self.spec) or reason.removeprefix(name).lstrip(": "))
 
 
 class _Kind(NamedTuple):
     """What models of one kind read: what a folder holds, how a file gives items, and how many of them where that is quick to know."""
 
-    what: str
     list_folder: Callable[[Path], list[Path]] | None
     read: Callable[[str, Path, ModelSpec], Iterator[Item]]
     size_of: Callable[[Path], int] | None
     one_per_file: bool
-
-
-def takes_images(spec: ModelSpec) -> bool:
-    """Whether the model takes one picture per sample."""
-    return len(spec.inputs) == 1 and spec.inputs[0].dtype == "uint8"
 
 
 def plan_batch(paths: Sequence[Path], spec: ModelSpec) -> Batch:
@@ -107,19 +117,28 @@ def plan_batch(paths: Sequence[Path], spec: ModelSpec) -> Batch:
     Raises:
         SourceError: a path does not exist, or a folder holds nothing for this model or is given to a model of rows.
     """
-    kind = _IMAGES if takes_images(spec) else _SOUNDS if takes_sound(spec) else _ROWS
+    kind = _KINDS[kind_of_model(spec)]
     files: list[Path] = []
+    left_out = 0
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path} does not exist")
         if not path.is_dir():
             files.append(path)
-        elif kind.list_folder is not None:
-            files.extend(kind.list_folder(path))
-        else:
-            raise SourceError(f"{path} is a folder; this model takes {kind.what}")
-    short = Counter(path.name for path in files) if kind is _ROWS else Counter()
-    return Batch(tuple((text_of_name(path.name if short[path.name] == 1 else str(path)), path) for path in files), kind, spec)
+            continue
+        files.extend(_list_folder(path, kind, spec))
+        left_out += count_left_out(path, spec)
+    short = Counter(path.name for path in files) if kind.list_folder is None else Counter()
+    return Batch(tuple((text_of_name(path.name if short[path.name] == 1 else str(path)), path) for path in files), kind, spec, left_out)
+
+
+def _list_folder(folder: Path, kind: _Kind, spec: ModelSpec) -> list[Path]:
+    if kind.list_folder is None:
+        raise SourceError(f"{folder} is a folder (it holds {folder_words(folder)}); {expected_words(spec)}")
+    try:
+        return kind.list_folder(folder)
+    except SourceError as error:
+        raise SourceError(f"{error}; it holds {folder_words(folder)}; {expected_words(spec)}") from error
 
 
 def _read_image(name: str, path: Path, spec: ModelSpec) -> Iterator[Item]:
@@ -148,6 +167,8 @@ def _count_rows(path: Path) -> int:
         return 1
 
 
-_IMAGES = _Kind("images", list_images, _read_image, None, one_per_file=True)
-_SOUNDS = _Kind("WAV files", list_sounds, _read_sound, None, one_per_file=False)
-_ROWS = _Kind("rows of CSV files or Parquet files", None, _read_table, _count_rows, one_per_file=False)
+_KINDS = {
+    IMAGE: _Kind(list_images, _read_image, None, one_per_file=True),
+    SOUND: _Kind(list_sounds, _read_sound, None, one_per_file=False),
+    TABLE: _Kind(None, _read_table, _count_rows, one_per_file=False),
+}

@@ -1,8 +1,9 @@
 """Rows of a CSV file with a header, replayed; columns go to the model's inputs by name, or all of them into the windows of a series."""
 
+import contextlib
 import csv
 import itertools
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -63,17 +64,35 @@ def read_rows(path: Path, spec: ModelSpec, name: str = "") -> Iterator[SourceSam
             header = [str(name) for name in reader.fieldnames or ()]
             columns = series_columns(spec, header) if takes_series(spec) else [tensor.name for tensor in spec.inputs]
             if missing := [column for column in columns if column not in header]:
-                raise SourceError(f"{name} has no column {', '.join(missing)[:120]}; it has {header_words(header)}")
+                raise SourceError(f"{name} has no column {', '.join(missing)[:120]}; it has {header_words(header)}{_hint(missing, header)}")
             if twice := [column for column in columns if header.count(column) > 1]:
                 raise SourceError(f"{name} has the column {twice[0][:120]} more than once; which one is meant?")
             readings = Readings(spec, columns)
             for row in reader:
                 rows += 1
                 yield from _items(f"{name}:{reader.line_num}", row, readings)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{name} is not in UTF-8; save it as CSV in UTF-8") from error
+    except (OSError, csv.Error) as error:
         raise SourceError(f"{name} can not be read as CSV: {error}") from error
     if not rows:
         raise SourceError(f"{name} has no rows")
+
+
+def _hint(missing: Sequence[str], header: Sequence[str]) -> str:
+    """What may be behind a column that is missing."""
+    if any(map(_is_number, header)):
+        return "; the first line must name the columns"
+    wanted = {name.strip().lower() for name in missing}
+    alike = [name for name in header if name.strip().lower() in wanted]
+    return f"; {alike[0][:60]!r} differs from the name by spaces or capital letters" if alike else ""
+
+
+def _is_number(cell: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(cell)
+        return True
+    return False
 
 
 def _items(name: str, row: Mapping[str, str | None], readings: Readings) -> Iterator[SourceSample | SourceDropped]:

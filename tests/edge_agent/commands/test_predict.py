@@ -1,6 +1,7 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -68,6 +69,76 @@ def test_a_file_that_can_not_be_read_is_said_and_the_rest_is_answered(
     assert "1 of 3 samples got no answer" in result.stderr
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert ["error" in line for line in lines] == [False, True, False]
+
+
+@pytest.fixture
+def mixed(images: Path) -> Path:
+    """A folder with an image, a table, a sound, a text and a hidden file."""
+    for name in ("1.png", "2.png"):
+        (images / name).unlink()
+    (images / "rows.csv").write_text("age,city\n1,Bonn\n")
+    (images / "a.wav").write_bytes(make_wav(b"\x00\x40" * 200))
+    (images / "notes.txt").write_text("none of them")
+    (images / ".hidden").write_text("nor this")
+    return images
+
+
+TAKES_IMAGES = "the model takes images: give it image files or folders of them"
+TAKES_ROWS = "the model takes rows of CSV files or Parquet files: give it files with the columns age, city"
+TAKES_SOUNDS = "the model takes sounds of 1000 samples per second: give it WAV files or folders of them"
+
+
+def test_files_of_another_kind_than_the_model_takes_are_said_to_be_that(
+    package: Package, visitors: Package, mixed: Path, tmp_path: Path, key: PrivateKey
+) -> None:
+    loud = make_sound_package(tmp_path / "loud", key=key)
+    for model, takes, wrong in (
+        (package, TAKES_IMAGES, {"rows.csv": "a table", "a.wav": "a WAV file"}),
+        (visitors, TAKES_ROWS, {"0.png": "an image", "a.wav": "a WAV file"}),
+        (loud, TAKES_SOUNDS, {"rows.csv": "a table", "0.png": "an image"}),
+    ):
+        files = [str(mixed / name) for name in ("0.png", "a.wav", "rows.csv")]
+        result = run(tmp_path, str(model.folder), *files, "--insecure-skip-signature", "--json")
+        found = {Path(line["input"]).name: line["error"] for line in map(json.loads, result.stdout.splitlines()) if "error" in line}
+        assert found == {name: f"this is {what} by its name; {takes}" for name, what in wrong.items()}
+        assert "2 of 3 samples got no answer" in result.stderr
+
+
+def test_a_folder_says_what_it_holds_and_what_is_left_out(
+    package: Package, visitors: Package, mixed: Path, tmp_path: Path, key: PrivateKey
+) -> None:
+    result = run(tmp_path, str(package.folder), str(mixed), "--insecure-skip-signature")
+    assert result.exit_code == 0
+    assert "left out in folders, as nothing for this model by their names: 3 files" in result.stderr
+    refused = run(tmp_path, str(visitors.folder), str(mixed), "--insecure-skip-signature")
+    assert f"{mixed} is a folder (it holds 1 WAV file, 1 image, 2 other files, 1 table); {TAKES_ROWS}" in refused.stderr
+    (mixed / "a.wav").unlink()
+    loud = make_sound_package(tmp_path / "loud", key=key)
+    refused = run(tmp_path, str(loud.folder), str(mixed), "--insecure-skip-signature")
+    assert f"holds no WAV file; it holds 1 image, 2 other files, 1 table; {TAKES_SOUNDS}" in refused.stderr
+    (tmp_path / "empty").mkdir()
+    refused = run(tmp_path, str(package.folder), str(tmp_path / "empty"), "--insecure-skip-signature")
+    assert f"it holds nothing; {TAKES_IMAGES}" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"1,Bonn\n2,Bonn\n", "has no column age, city; it has 1, Bonn; the first line must name the columns"),
+        (b"age;city\n1;Bonn\n", "has no column age, city; it has age;city; cells are separated by commas"),
+        (b"Age, city\n1, Bonn\n", "'Age' differs from the name by spaces or capital letters"),
+        ("age,city\n1,Köln\n".encode("latin-1"), "is not in UTF-8; save it as CSV in UTF-8"),
+        ("age,city\n1,Bonn\n".encode("utf-16"), "is not in UTF-8; save it as CSV in UTF-8"),
+        (b"", "has no column age, city; it has nothing"),
+        (b"age,city\n", "has no rows"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_said_once_with_what_to_do(visitors: Package, tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(data)
+    result = run(tmp_path, str(visitors.folder), str(tmp_path / "rows.csv"), "--insecure-skip-signature")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert result.stderr.count("rows.csv") == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="such names can not be made")
@@ -286,6 +357,50 @@ def test_a_batch_that_is_killed_goes_on(visitors: Package, tmp_path: Path) -> No
     other = run(tmp_path, command[4], str(tmp_path / "short.csv"), "--insecure-skip-signature", "--output", str(output), "--resume")
     assert (other.exit_code, output.read_bytes()) == (1, data)
     assert "the answers to other inputs" in other.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent")
+def test_a_batch_that_a_person_stops_says_how_to_go_on(visitors: Package, tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text("age,city\n" + "1,Bonn\n" * 300_000)
+    program = [sys.executable, "-m", "edge_agent.cli", "predict", str(visitors.folder), str(tmp_path / "long.csv")]
+    program += ["--insecure-skip-signature", "--home", str(tmp_path), "--output", str(tmp_path / "out.jsonl")]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as child:
+        partial = tmp_path / "out.jsonl.partial"
+        wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        said = child.stderr.read().decode()
+    assert child.returncode == 130
+    assert f"the answers so far lie in {partial}; the same command with --resume goes on" in said
+
+
+def test_an_output_of_another_version_or_of_fewer_inputs_is_not_taken_for_whole(key: PrivateKey, images: Path, tmp_path: Path) -> None:
+    first, second = (make_package(tmp_path / str(number), key=key, version=number) for number in (1, 2))
+    output = tmp_path / "out.jsonl"
+    common = (str(images), "--insecure-skip-signature", "--output", str(output), "--resume")
+    assert run(tmp_path, str(first.folder), *common).exit_code == 0
+    whole = output.read_bytes()
+    other = run(tmp_path, str(second.folder), *common)
+    assert (other.exit_code, output.read_bytes()) == (1, whole)
+    assert "holds the answers of digits 1 (onnx-float32), this is digits 2 (onnx-float32)" in other.stderr
+    (images / "3.png").write_bytes(b"broken")
+    grown = run(tmp_path, str(first.folder), *common)
+    assert (grown.exit_code, output.read_bytes()) == (1, whole)
+    assert "the answers to other inputs" in grown.stderr
+    assert run(tmp_path, str(first.folder), *common[:-1]).exit_code == 1
+    again = run(tmp_path, str(first.folder), *common)
+    assert again.exit_code == 1
+    assert f"1 of 4 samples got no answer; {output} says why" in again.stderr
+
+
+def test_an_output_that_can_not_be_written_or_would_replace_an_input_is_refused(package: Package, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    before = (images / "0.png").read_bytes()
+    for output, words in ((tmp_path / "file" / "out.jsonl", "can not be written"), (images / "0.png", "is one of the inputs")):
+        result = run(tmp_path, str(package.folder), str(images), "--insecure-skip-signature", "--output", str(output))
+        assert result.exit_code == 1
+        assert f"{output} {words}" in result.stderr
+    assert (images / "0.png").read_bytes() == before
 
 
 def test_a_folder_of_images_goes_on_too(package: Package, images: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_row_of_another_length_is_dropped_as_the_endpoint_refuses_it(tmp_path:
         (Source("csv", {"path": "empty.csv"}), ROWS, "has no rows"),
         (Source("csv", {"path": "semicolons.csv"}), ROWS, "it has age;city; cells are separated by commas"),
         (Source("csv", {"path": "twice.csv"}), ROWS, "has the column age more than once"),
-        (Source("csv", {"path": "latin.csv"}), ROWS, "can not be read as CSV"),
+        (Source("csv", {"path": "latin.csv"}), ROWS, "is not in UTF-8; save it as CSV in UTF-8"),
     ],
 )
 def test_what_can_not_be_opened_says_why(tmp_path: Path, document: Source, spec: ModelSpec, words: str) -> None:
