@@ -97,6 +97,7 @@ def _slot_status(slot: WatchedSlot, reported: ReportedSlot) -> SlotStatus:
         source_failure=slot.source_failure(serving.installed) if serving is not None else "",
         unloaded=keeper.unloaded,
         damaged=slot.damaged,
+        sinks=book.sinks.states(keeper.pid) if book is not None else (),
     )
 
 

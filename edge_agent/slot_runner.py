@@ -42,7 +42,7 @@ from edge_agent.update.table import deadline_s
 from edge_agent.update.tools import Tools
 from edge_agent.update.work import UpdateWork
 from edge_agent.window_book import Purpose, WindowBook, load_reference
-from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid, WindowStats
+from edge_agent.worker.messages import FromWorker, RuleFired, SinkSaid, SourceEnded, SourceSaid, WindowStats
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
 
 _NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -295,6 +295,10 @@ class SlotRunner:
             self._owner.agent_event(f"slot {self.name}: the source ended: {message.detail}", {"failed": int(message.failed)})
         elif isinstance(message, SourceSaid):
             self._owner.agent_event(f"slot {self.name}: {message.text}", {})
+        elif isinstance(message, SinkSaid):
+            book = self._books.get(serving.installed)
+            if book is not None and (news := book.sinks.hear(message)):
+                self._owner.agent_event(f"slot {self.name}: {news}", {})
 
     def _worker_ended(self, text: str) -> None:
         self._owner.agent_event(f"slot {self.name}: {text}", {})

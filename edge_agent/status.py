@@ -17,6 +17,7 @@ from contract.codec import encode, utc_now
 from contract.messages import Health, ReportedSlot
 from contract.states import HealthState, UpdateState
 from edge_agent.findings import GOOD, NOTE, WRONG, Finding
+from edge_agent.worker.messages import SinkState
 
 STATUS_EVERY_S = 5.0
 STALE_S = 30.0
@@ -41,6 +42,7 @@ class SlotStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     source_failure: str = ""
     unloaded: bool = False
     damaged: str = ""
+    sinks: tuple[SinkState, ...] = ()  # those that are or were broken since the worker began
 
 
 class FleetStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -128,7 +130,17 @@ def _slot(name: str, slot: SlotStatus) -> list[Finding]:
     if slot.source_failure:
         advice = "Check the device or path that the application names; the endpoint answers all the same"
         found.append(Finding(subject, WRONG, f"its source failed: {slot.source_failure}", advice))
+    found += [_sink(subject, sink) for sink in slot.sinks if sink.reason]
     return found + _update(subject, slot)
+
+
+def _sink(subject: str, sink: SinkState) -> Finding:
+    since = f"since {sink.since[:19].replace('T', ' ')} UTC: {sink.reason}"
+    waiting = f"{sink.waiting} record(s) wait"
+    if not sink.lost:
+        return Finding(subject, NOTE, f"its sink {sink.name} can not send {since}; {waiting}, none is lost yet", sink.advice)
+    lost = f"{sink.lost} of {sink.offered} records are lost{f', {waiting}' if sink.waiting else ''}"
+    return Finding(subject, WRONG, f"its sink {sink.name} is broken {since}; {lost}", sink.advice)
 
 
 def _latency_words(slot: SlotStatus) -> str:

@@ -12,6 +12,7 @@ from contract.files import read_bounded
 from contract.messages import Drift, Window
 from contract.reference import REFERENCE_MAX_BYTES, Reference, measure_drift
 from contract.sketches import LATENCY_BOUNDS_US, Histogram, merge, merge_counts
+from edge_agent.sink_book import SinkBook
 from edge_agent.update.records import Installed
 from edge_agent.worker.messages import WindowStats
 
@@ -42,6 +43,7 @@ class WindowBook:
         self.slot = slot
         self.installed = installed
         self.purpose = Purpose()
+        self.sinks = SinkBook()
         self._reference = reference
         self._clock = clock
         self._begun = clock()

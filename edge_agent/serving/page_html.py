@@ -127,6 +127,7 @@ def _window_cells(window: WindowStats) -> tuple[object, ...]:
 def _slot(name: str, slot: SlotStatus) -> str:
     reported = slot.reported
     latency = None if slot.latency_p50_ms is None else f"half within {slot.latency_p50_ms:.3g} ms, 95 % within {slot.latency_p95_ms:.3g} ms"
+    lost = "; ".join(f"{sink.name}: {sink.lost} of {sink.offered}" for sink in slot.sinks if sink.lost)
     crashes = f"{slot.crashes} in ten minutes; the last: {slot.last_crash}" if slot.crashes else None
     return _section(
         f"Slot {name}",
@@ -137,6 +138,7 @@ def _slot(name: str, slot: SlotStatus) -> str:
             ("inferences", slot.completed),
             ("time of one", latency),
             ("crashes", crashes),
+            ("records lost", lost),
             ("application", f"{reported.application} {reported.application_version}" if reported.application else None),
             ("last known good", _version(reported.last_known_good)),
             ("update", _update(slot)),

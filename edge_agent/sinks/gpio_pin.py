@@ -12,11 +12,12 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from edge_agent.sinks.sink import Record, SinkError
+from edge_agent.sinks.sink import Record, SinkError, SinkHealth
 from edge_agent.sources.source import Options
 
 SYSFS = Path("/sys/class/gpio")
 EXPORT_PATIENCE_S = 1.0
+ADVICE = "See who else has the pin, and whether the agent is in the group gpio; it is tried again with every record"
 
 
 class GpioOptions(Options, frozen=True):
@@ -113,6 +114,7 @@ class GpioSink:
         """Takes the pin over."""
         self._options = options
         self._pin = pin
+        self.health = SinkHealth(f"gpio pin {options.pin}")
         self._change = threading.Condition()
         self._off_at: float | None = None
         self._closed = False
@@ -131,6 +133,7 @@ class GpioSink:
             try:
                 if self._off_at is None:
                     self._pin.switch(on=True)
+                    self.health.works()
             except OSError as error:
                 raise SinkError(f"pin {self._options.pin} can not be set: {error}") from error
             self._off_at = time.monotonic() + self._options.hold_s

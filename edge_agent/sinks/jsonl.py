@@ -6,8 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from edge_agent.sinks.sink import Record, SinkError
+from edge_agent.sinks.sink import Record, SinkError, SinkHealth
 from edge_agent.sources.source import Options, resolve
+
+ADVICE = "See to its folder and to the space on the disk; it is tried again with every record"
 
 
 class JsonlOptions(Options, frozen=True):
@@ -24,6 +26,7 @@ class JsonlSink:
     def __init__(self, options: JsonlOptions, data_folder: Path) -> None:
         self._options = options
         self._path = resolve(options.path, data_folder)
+        self.health = SinkHealth(f"jsonl {options.path[:80]}")
         self._file: io.FileIO | None = None
         self._size = 0
         self._open()
@@ -44,6 +47,8 @@ class JsonlSink:
                 self._size += self._file.write(line)
         except OSError as error:
             raise SinkError(f"{self._path} can not be written: {error}") from error
+        if self.health.is_broken:
+            self.health.works()
 
     def close(self) -> None:
         """Close the file."""

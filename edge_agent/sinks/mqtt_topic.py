@@ -11,6 +11,8 @@ from edge_agent.sinks.sink import Record
 from edge_agent.sources.broker_client import BrokerAddress, BrokerClient, BrokerOptions
 from edge_agent.sources.source import SourceError
 
+ADVICE = "Check the broker, its account and the network; what waits is sent when it answers again"
+
 
 class MqttSinkOptions(BrokerOptions, frozen=True, kw_only=True):
     """`topic` without wildcards; `retain` keeps the newest record at the broker; `queue` records may wait."""
@@ -59,4 +61,4 @@ class MqttSender:
 
 def open_sink(options: MqttSinkOptions, data_folder: Path) -> QueuedSink:
     """Check address and secrets; nothing is sent yet. Raises `SourceError`."""
-    return QueuedSink(f"topic {options.topic[:80]}", MqttSender(options, data_folder), QueuePolicy(options.queue))
+    return QueuedSink(f"mqtt topic {options.topic[:80]}", MqttSender(options, data_folder), QueuePolicy(options.queue))

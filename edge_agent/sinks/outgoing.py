@@ -1,6 +1,6 @@
 """Records on their way out over a network: a queue with a bound, sent by a thread of its own, tried again after waits that grow.
 
-Inference never waits for a sink. What the queue can not hold is lost oldest first, and said.
+Inference never waits for a sink. What the queue can not hold is lost oldest first, and said in the sink's health.
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from edge_agent.sinks.sink import Record, SinkError
+from edge_agent.sinks.sink import Record, SinkHealth
 
 IDLE_S = 1.0
 FAREWELL_S = 1.0
@@ -53,33 +53,24 @@ class QueuedSink:
     """See the module."""
 
     def __init__(self, name: str, sender: Sender, policy: QueuePolicy) -> None:
-        """`name` is for the log and the thread."""
-        self._name = name
+        """`name` is for people and the thread."""
         self._sender = sender
         self._policy = policy
         self._queue: deque[Record] = deque()
         self._change = threading.Condition()
         self._closing_at: float | None = None
-        self._lost = 0
-        self._reason = ""
+        self.health = SinkHealth(name, self._queue)  # written while `_change` is held
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}"[:60], daemon=True)
         self._thread.start()
 
     def write(self, record: Record) -> None:
-        """Leave a record in the queue; never blocks.
-
-        Raises:
-            SinkError: records were lost since the last call. This one is in the queue all the same.
-        """
+        """Leave a record in the queue; never blocks or raises."""
         with self._change:
             if len(self._queue) >= self._policy.length:
                 self._queue.popleft()
-                self._lost += 1
+                self.health.fails(self.health.reason if self.health.is_broken else "they come faster than they can be sent")
             self._queue.append(record)
             self._change.notify()
-            lost, self._lost = self._lost, 0
-        if lost:
-            raise SinkError(f"{self._name}: {lost} lost; {self._reason or 'they come faster than they can be sent'}")
 
     def close(self) -> None:
         """Give what waits one second to leave, then end; what is left is lost, and said."""
@@ -87,8 +78,12 @@ class QueuedSink:
             self._closing_at = time.monotonic() + FAREWELL_S
             self._change.notify()
         self._thread.join(FAREWELL_S + 1.0)
-        if self._queue:
-            log.warning("%s: %d records were not sent before the end; %s", self._name, len(self._queue), self._reason)
+        with self._change:
+            if self._queue:
+                reason = self.health.reason if self.health.is_broken else "they could not be sent in time"
+                log.warning("%s: %d records were not sent before the end; %s", self.health.name, len(self._queue), reason)
+                self.health.fails(reason, lost=len(self._queue))
+                self._queue.clear()
 
     def _run(self) -> None:
         tries = 0
@@ -96,15 +91,13 @@ class QueuedSink:
             try:
                 self._sender.send(msgspec.json.encode(record), record)
             except UnsentError as error:
-                self._reason = str(error)
+                self._note_unsent(record, error)
                 if error.again:
                     self._pause(min(self._policy.backoff_last_s, self._policy.backoff_first_s * 2.0 ** min(tries, 20)))
                     tries += 1
                     continue
-                self._lose(record)
             else:
-                self._reason = ""
-                self._take_off(record)
+                self._note_sent(record)
             tries = 0
         self._sender.close()
 
@@ -129,13 +122,18 @@ class QueuedSink:
         if self._closing_at is not None:
             time.sleep(min(delay_s, 0.05))
 
-    def _take_off(self, record: Record) -> None:
+    def _note_sent(self, record: Record) -> None:
         with self._change:
-            if self._queue and self._queue[0] is record:
-                self._queue.popleft()
+            self._take_off(record)
+            self.health.works()
 
-    def _lose(self, record: Record) -> None:
+    def _note_unsent(self, record: Record, error: UnsentError) -> None:
         with self._change:
-            if self._queue and self._queue[0] is record:
-                self._queue.popleft()
-                self._lost += 1
+            self.health.fails(error, lost=0 if error.again else self._take_off(record))
+
+    def _take_off(self, record: Record) -> int:
+        """How many records left the queue: none where this one had to make room meanwhile."""
+        if not self._queue or self._queue[0] is not record:
+            return 0
+        self._queue.popleft()
+        return 1

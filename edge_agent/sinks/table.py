@@ -11,18 +11,19 @@ from edge_agent.sources.source import read_options
 
 
 class SinkKind(NamedTuple):
-    """One row: the struct of its options and the function that opens it."""
+    """One row: the struct of its options, the function that opens it, and what to do while it is broken."""
 
     options: type
     open_sink: Callable[[Any, Path], Sink]
+    advice: str
 
 
 SINKS: Mapping[str, SinkKind] = {
-    "jsonl": SinkKind(jsonl.JsonlOptions, jsonl.open_sink),
-    "mqtt": SinkKind(mqtt_topic.MqttSinkOptions, mqtt_topic.open_sink),
-    "webhook": SinkKind(webhook.WebhookOptions, webhook.open_sink),
-    "gpio": SinkKind(gpio_pin.GpioOptions, gpio_pin.open_sink),
-    "callback": SinkKind(callback.CallbackOptions, callback.open_sink),
+    "jsonl": SinkKind(jsonl.JsonlOptions, jsonl.open_sink, jsonl.ADVICE),
+    "mqtt": SinkKind(mqtt_topic.MqttSinkOptions, mqtt_topic.open_sink, mqtt_topic.ADVICE),
+    "webhook": SinkKind(webhook.WebhookOptions, webhook.open_sink, webhook.ADVICE),
+    "gpio": SinkKind(gpio_pin.GpioOptions, gpio_pin.open_sink, gpio_pin.ADVICE),
+    "callback": SinkKind(callback.CallbackOptions, callback.open_sink, callback.ADVICE),
 }
 
 

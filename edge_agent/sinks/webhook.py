@@ -19,6 +19,7 @@ from edge_agent.sources.source import Options, resolve
 
 TRY_AGAIN = frozenset({408, 425, 429})
 RETRY_AFTER_MAX_S = 300.0
+ADVICE = "Check the address, its token and the network; what waits is sent when it answers again"
 ANSWER_MAX_BYTES = 64 * 1024
 _OK, _REDIRECT, _SERVER = 200, 300, 500
 

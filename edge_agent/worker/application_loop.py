@@ -3,7 +3,6 @@
 import asyncio
 import difflib
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -21,40 +20,19 @@ from edge_agent.last_good_settings import load_settings_in_force
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings, SettingsError
 from edge_agent.sinks.callback import register_callback
-from edge_agent.sinks.sink import Record, Sink, SinkError
-from edge_agent.sinks.table import open_sink
+from edge_agent.sinks.sink import Record, Sink, SinkError, offer
+from edge_agent.sinks.table import SINKS, open_sink
 from edge_agent.sources.source import Item, Source, SourceDropped, SourceError, SourceSample
 from edge_agent.worker.inference import Inference, QueueFullError
 from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid
 from edge_agent.worker.rules import Firing, RuleState, take_all
+from edge_agent.worker.seldom_log import SeldomLog
+from edge_agent.worker.sink_watch import SinkWatch
 
 if TYPE_CHECKING:
     from edge_agent.frames.frame_source import FrameSource
 
 log = logging.getLogger(__name__)
-
-SAY_AGAIN_S = 60.0
-REASONS_KEPT = 64
-SINK_SAID_EVERY_S = 3600.0
-
-
-class SeldomLog:
-    """Says the same thing once a minute at most, with how often it happened meanwhile: a loop must not fill the disk with its log."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, int] = {}
-        self._said_s: dict[str, float] = {}
-
-    def tell(self, reason: str, amount: int, text: Callable[[int], str]) -> None:
-        """`reason` happened `amount` times more; `text` puts it into words with the number of times."""
-        self._waiting[reason] = self._waiting.get(reason, 0) + amount
-        now_s = time.monotonic()
-        if now_s - self._said_s.get(reason, -SAY_AGAIN_S) < SAY_AGAIN_S:
-            return
-        if len(self._said_s) >= REASONS_KEPT:
-            self._waiting, self._said_s = {reason: self._waiting[reason]}, {}
-        self._said_s[reason] = now_s
-        log.warning("%s", text(self._waiting.pop(reason)))
 
 
 class ApplicationLoop:
@@ -82,8 +60,6 @@ class ApplicationLoop:
         self._rules: list[RuleState] = []
         self._sinks: list[tuple[Sink, bool]] = []  # and whether it takes only what fired a rule
         self._field_samples: FieldSamples | None = None
-        self._broken_sinks: set[int] = set()
-        self._sinks_silent_until_s: dict[int, float] = {}
         self._drops = SeldomLog()
 
     async def run(self, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
@@ -92,7 +68,7 @@ class ApplicationLoop:
             self._check()
             async with AsyncExitStack() as stack:
                 source = await self._open_source(stack, data_folder)
-                await self._open_sinks(stack, data_folder)
+                await self._open_sinks(stack, data_folder, emit)
                 async with aclosing(source.items()) as items:
                     async for item in items:
                         await self._take(item, emit)
@@ -122,14 +98,16 @@ class ApplicationLoop:
 
         return await asyncio.to_thread(open_source, self._application.source, self._inference.engine.spec, data_folder)
 
-    async def _open_sinks(self, stack: AsyncExitStack, data_folder: Path) -> None:
+    async def _open_sinks(self, stack: AsyncExitStack, data_folder: Path, emit: Callable[[FromWorker], None]) -> None:
         """Open sinks and field samples, on a thread: a pin or a disk may take a second; so may what is left to say at the end."""
-        settings = load_settings_in_force(data_folder)
+        settings, watch = load_settings_in_force(data_folder), SinkWatch(emit)
+        stack.callback(watch.close)
         for document in self._application.sinks:
             if document.kind == "callback":
                 self._register_callback(str(document.options.get("name", "")), settings, data_folder)
             sink = await asyncio.to_thread(open_sink, document, data_folder)
             stack.push_async_callback(asyncio.to_thread, sink.close)
+            watch.add(sink.health, SINKS[document.kind].advice)
             self._sinks.append((sink, document.on == "rules"))
         self._field_samples = open_field_samples(self._application, settings, data_folder, self._slot)
         if self._field_samples is not None:
@@ -188,9 +166,9 @@ class ApplicationLoop:
             recorder.record_deadline_miss()
         firings = take_all(self._rules, prediction, now_s)
         record = self._record(item.name, prediction, firings)
-        for index, (sink, only_fired) in enumerate(self._sinks):
+        for sink, only_fired in self._sinks:
             if firings or not only_fired:
-                self._write_to(index, sink, record, emit)
+                offer(sink, record)
         for firing in firings:
             emit(self._event(firing, prediction))
         if self._field_samples is not None:
@@ -211,21 +189,6 @@ class ApplicationLoop:
             application=self._application.name,
             rule="; ".join(firing.text for firing in firings),
         )
-
-    def _write_to(self, index: int, sink: Sink, record: Record, emit: Callable[[FromWorker], None]) -> None:
-        """A broken sink is said once, to the fleet once an hour at most, and tried again with every record."""
-        try:
-            sink.write(record)
-        except SinkError as error:
-            if index not in self._broken_sinks:
-                log.error("records are lost: %s", error)  # noqa: TRY400
-                now_s = time.monotonic()
-                if now_s >= self._sinks_silent_until_s.get(index, now_s):
-                    self._sinks_silent_until_s[index] = now_s + SINK_SAID_EVERY_S
-                    emit(SourceSaid(f"records are lost: {error}"))
-            self._broken_sinks.add(index)
-        else:
-            self._broken_sinks.discard(index)
 
     def _event(self, firing: Firing, prediction: Prediction) -> RuleFired:
         data: dict[str, str | int | float] = {

@@ -179,9 +179,34 @@ class SourceEnded(Message, frozen=True):
 
 
 class SourceSaid(Message, frozen=True):
-    """A live source lost its device or has it again, or a sink loses records; it goes on by itself."""
+    """A live source lost its device or has it again; it goes on by itself."""
 
     text: str
+
+
+class SinkState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a sink of an application does; `reason` is empty while it works.
+
+    `since` is UTC, `advice` says what to do. Since the application began `offered` records were meant for it, of which
+    `lost` are lost; at `refused` of these the owner's function failed. `waiting` may still be sent.
+    """
+
+    name: str
+    reason: str = ""
+    since: str = ""
+    offered: Count = 0
+    lost: Count = 0
+    refused: Count = 0
+    waiting: Count = 0
+    advice: str = ""
+
+
+class SinkSaid(Message, frozen=True):
+    """A sink is broken, in another way or with other numbers than before, or works again; `number` is its place in the document."""
+
+    pid: int
+    number: int
+    state: SinkState
 
 
 class Paired(Message, frozen=True):
@@ -220,7 +245,9 @@ class Failed(Message, frozen=True):
 
 
 ToWorker = Ping | Flush | Probe | Drain | Stop | BeginPairing | EndPairing | RepositoryAnswered
-FromWorker = Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | Paired | RepositoryAsked | Drained | Failed
+FromWorker = (
+    Ready | Pong | Probed | WindowStats | RuleFired | SourceEnded | SourceSaid | SinkSaid | Paired | RepositoryAsked | Drained | Failed
+)
 
 
 def encode_line(message: msgspec.Struct) -> bytes:

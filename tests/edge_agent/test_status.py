@@ -17,6 +17,7 @@ from edge_agent.cli import agent
 from edge_agent.health import Serving, find_reasons
 from edge_agent.home import make_home
 from edge_agent.status import FleetStatus, Known, SlotStatus, StatusWriter, build_status, find_obstacle, read_status
+from edge_agent.worker.messages import SinkState
 from tests.edge_agent.test_fleet_updates import PNG
 from tests.edge_agent.test_health import FINE
 from tests.simulators.agents import AgentProcess
@@ -29,6 +30,9 @@ WAITING = UpdateReport(UpdateState.SELF_TESTING, V1, 3, detail="waits for its ma
 GOOD_SLOT = SlotStatus(
     ReportedSlot(current=V1, variant="onnx-float32"), answers=True, completed=12, latency_p50_ms=0.5, latency_p95_ms=1.25
 )
+LOST = SinkState("callback lamp", "no lamp", "2026-01-01T10:11:12.345Z", 9, 3, advice="see to it")
+WAITS = SinkState("topic t", "no broker", "2026-01-01T10:11:12.345Z", 9, waiting=7, advice="see to it")
+MENDED = SinkState("topic t", offered=9, lost=2)
 LINKED = FleetStatus("pi-01", "line", connected=True)
 
 
@@ -48,6 +52,15 @@ def changed(slot: SlotStatus, **changes: object) -> SlotStatus:
         ),
         (changed(GOOD_SLOT, crashes=2, last_crash="hangs"), None, ("note", "Slot main", "ended 2 time(s) in ten minutes (hangs)"), "tune"),
         (changed(GOOD_SLOT, source_failure="no camera"), None, ("wrong", "Slot main", "its source failed: no camera"), "application"),
+        (
+            changed(GOOD_SLOT, sinks=(LOST,)),
+            None,
+            ("wrong", "Slot main", "its sink callback lamp is broken since 2026-01-01 10:11:12 UTC: no"),
+            "see",
+        ),
+        (changed(GOOD_SLOT, sinks=(LOST,)), None, ("wrong", "Slot main", "no lamp; 3 of 9 records are lost"), "see"),
+        (changed(GOOD_SLOT, sinks=(WAITS,)), None, ("note", "Slot main", "7 record(s) wait, none is lost yet"), "see to it"),
+        (changed(GOOD_SLOT, sinks=(MENDED,)), None, ("good", "Device", "healthy"), ""),
         (changed(GOOD_SLOT, reported=ReportedSlot()), None, ("note", "Slot main", "no model is installed"), "eyelet-agent install"),
         (
             changed(GOOD_SLOT, reported=ReportedSlot(), damaged="digits 1"),

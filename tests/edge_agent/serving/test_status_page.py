@@ -18,7 +18,7 @@ from edge_agent.serving.http_messages import Head
 from edge_agent.serving.page_html import Seen, ServedModel, render
 from edge_agent.serving.status_page import answer_page, look
 from edge_agent.status import FleetStatus, SlotStatus, Status
-from edge_agent.worker.messages import Access, WindowStats
+from edge_agent.worker.messages import Access, SinkState, WindowStats
 from tests.edge_agent.serving.serving_thread import serving
 
 MODEL = VersionRef("digits", 3, "a" * 64)
@@ -32,7 +32,7 @@ def status(words: str = "words", *, at: str = "", verdict: str = GOOD) -> Status
     slots = {
         "main": SlotStatus(
             ReportedSlot(MODEL, MODEL, "onnx-int8", update), answers=True, completed=9, crashes=2, last_crash=words, latency_p50_ms=1.5,
-            latency_p95_ms=2.5,
+            latency_p95_ms=2.5, sinks=(SinkState(words, offered=9, lost=4),),
         ),
         "empty": SlotStatus(ReportedSlot(), answers=False),
     }  # fmt: skip
@@ -80,7 +80,7 @@ def test_nothing_from_outside_is_markup(tmp_path_factory: pytest.TempPathFactory
 
 def test_the_page_says_what_runs_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     text = page(tmp_path, status("the camera is gone", verdict=WRONG), ServedModel("digits", 3, "onnx-int8", [window()]))
-    for words in ("Something is wrong", "the camera is gone", "digits 3", "rolled back (golden_mismatch)", "none is installed"):
+    for words in ("Something is wrong", "the camera is gone", "digits 3", "rolled back (golden_mismatch)", "none is installed", "4 of 9"):
         assert words in text
     for words in ("61 °C", "not connected for 5 min", "12 message(s) wait", "4 window", "cat 5", "0.10 ok", "up for 2 h 0 min"):
         assert words in text

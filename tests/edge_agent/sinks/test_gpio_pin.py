@@ -5,7 +5,7 @@ import pytest
 
 from contract.application import Sink
 from edge_agent.sinks import gpio_pin
-from edge_agent.sinks.sink import SinkError
+from edge_agent.sinks.sink import SinkError, offer
 from edge_agent.sinks.table import open_sink
 from tests.edge_agent.sinks.test_sinks import RECORD
 from tests.simulators.waiting import wait_until
@@ -64,4 +64,9 @@ def test_a_failing_pin_is_said(root: Path, tmp_path: Path) -> None:
     (root / "gpio17" / "value").mkdir()
     with pytest.raises(SinkError, match="pin 17 can not be set"):
         sink.write(RECORD)
+    offer(sink, RECORD)
+    assert sink.health.is_broken
+    (root / "gpio17" / "value").rmdir()
+    offer(sink, RECORD)
+    assert not sink.health.is_broken
     sink.close()

@@ -58,7 +58,7 @@ def test_what_comes_while_the_broker_is_away_is_sent_when_it_is_back(broker: Mos
     broker.close()
     sink = open_sink(Sink("mqtt", {"url": f"mqtt://127.0.0.1:{broker.port}", "topic": "t", "retain": True}), tmp_path)
     sink.write(RECORD)
-    wait_until(lambda: "can not be reached" in sink._reason)
+    wait_until(lambda: "can not be reached" in sink.health.reason)
     broker.open()
     wait_until(lambda: not sink._queue)
     heard: list[dict] = []
@@ -83,14 +83,14 @@ def test_over_tls_with_a_password_that_the_document_does_not_hold(tmp_path: Path
     options = {"url": f"mqtts://127.0.0.1:{broker.port}", "topic": "t", "username": "line-7", "ca_file": "cert.pem"}
     refused = open_sink(Sink("mqtt", options), tmp_path)
     refused.write(RECORD)
-    wait_until(lambda: "refused" in refused._reason)
+    wait_until(lambda: "refused" in refused.health.reason)
     refused._queue.clear()
     refused.close()
     sink = open_sink(Sink("mqtt", {**options, "password": "hall"}), tmp_path)
     sink.write(RECORD)
     wait_until(lambda: not sink._queue)
     sink.close()
-    assert sink._reason == ""
+    assert not sink.health.is_broken
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "a/#"])

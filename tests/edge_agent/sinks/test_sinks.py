@@ -6,7 +6,7 @@ import pytest
 
 from contract.application import Sink
 from edge_agent.sinks.callback import register_callback
-from edge_agent.sinks.sink import Record, SinkError
+from edge_agent.sinks.sink import Record, SinkError, offer
 from edge_agent.sinks.table import SINKS, open_sink
 from edge_agent.sources.source import SourceError
 
@@ -49,9 +49,34 @@ def test_a_callback_must_be_registered_by_the_devices_own_program(tmp_path: Path
     register_callback("lamp", taken.append)
     open_sink(Sink("callback", {"name": "lamp"}), tmp_path).write(RECORD)
     assert taken == [RECORD]
-    register_callback("broken", lambda _: 1 / 0)
-    with pytest.raises(SinkError, match="the callback broken failed"):
-        open_sink(Sink("callback", {"name": "broken"}), tmp_path).write(RECORD)
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise OSError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(KeyError("blue"), "KeyError: 'blue'"), (WordlessError(), "WordlessError"), (ValueError("x" * 2_000_000), "ValueError: xxx")],
+)
+def test_what_the_owners_function_raises_is_a_refused_record_in_few_words(tmp_path: Path, error: Exception, words: str) -> None:
+    raised = [error, error, None]
+
+    def switch(_record: Record) -> None:
+        if (next_error := raised.pop(0)) is not None:
+            raise next_error
+
+    register_callback("lamp", switch)
+    sink = open_sink(Sink("callback", {"name": "lamp"}), tmp_path)
+    broken: list[str] = []
+    sink.health.on_broken = lambda: broken.append(sink.health.reason)
+    for _ in range(3):
+        offer(sink, RECORD)
+    assert broken == [sink.health.reason], "said when it begins, not with every record"
+    assert f"its function failed: {words}" in sink.health.reason
+    assert len(sink.health.reason) <= 300
+    assert (sink.health.offered, sink.health.lost, sink.health.refused, sink.health.is_broken) == (3, 2, 2, False)
 
 
 @pytest.mark.parametrize(

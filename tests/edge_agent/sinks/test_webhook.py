@@ -1,3 +1,4 @@
+import re
 import socket
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from contract.application import Sink
 from edge_agent.sinks import outgoing, webhook
 from edge_agent.sinks.outgoing import QueuePolicy
-from edge_agent.sinks.sink import SinkError
+from edge_agent.sinks.sink import offer
 from edge_agent.sinks.table import open_sink
 from edge_agent.sources.source import SourceError
 from tests.edge_agent.sinks.receivers import receiving
@@ -57,8 +58,11 @@ def test_an_address_that_does_not_want_it_is_not_asked_twice(tmp_path: Path) -> 
         sink = open_sink(Sink("webhook", {"url": receiver.url}), tmp_path)
         sink.write(numbered(1))
         wait_until(lambda: len(receiver.received) == 1)
-        with pytest.raises(SinkError, match=r"1 lost; http://127\.0\.0\.1:\d+/hook does not want it: it answered 404"):
-            wait_until(lambda: sink.write(numbered(2)))
+        wait_until(lambda: sink.health.lost == 1)
+        assert sink.health.is_broken
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/hook does not want it: it answered 404", sink.health.reason)
+        offer(sink, numbered(2))
+        wait_until(lambda: sink.health.lost == 2)
         sink.close()
     versions = [received.body["version"] for received in receiver.received]
     assert versions.count(1) == 1
@@ -69,7 +73,7 @@ def test_over_tls_only_an_address_with_a_trusted_certificate_hears_it(tmp_path: 
     with receiving(certificate=certificate) as receiver:
         strict = open_sink(Sink("webhook", {"url": receiver.url}), tmp_path)
         strict.write(RECORD)
-        wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in strict._reason)
+        wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in strict.health.reason)
         assert not receiver.received
         strict._queue.clear()
         strict.close()
@@ -105,13 +109,27 @@ def test_nobody_there_never_makes_inference_wait_and_what_does_not_fit_is_lost_o
         for number in range(10):
             sink.write(numbered(number))
         for number in range(10, 1000):
-            with pytest.raises(SinkError, match="1 lost; "):
-                sink.write(numbered(number))
+            sink.write(numbered(number))
+            assert sink.health.lost == number - 9
         assert time.monotonic() - begun < PROMPT_S  # to wait at each would take minutes
         assert [record.version for record in sink._queue] == list(range(990, 1000))
-        wait_until(lambda: "gives no answer" in sink._reason)
-        sink._queue.clear()
+        wait_until(lambda: "gives no answer" in sink.health.reason)
         sink.close()
+        assert sink.health.lost == 1000, "what waits at the end is lost, too"
+
+
+def test_an_address_that_answers_again_is_said_to_work_and_what_was_lost_stays_counted(tmp_path: Path) -> None:
+    with receiving(lambda number: (404 if number == 0 else 500 if number < 4 else 204, {})) as receiver:
+        sink = open_sink(Sink("webhook", {"url": receiver.url}), tmp_path)
+        broken: list[str] = []
+        sink.health.on_broken = lambda: broken.append(sink.health.reason[-3:])
+        for number in range(3):
+            offer(sink, numbered(number))
+        wait_until(lambda: len(receiver.received) == 6)
+        wait_until(lambda: not sink.health.is_broken)
+        sink.close()
+    assert (sink.health.offered, sink.health.lost, sink.health.refused) == (3, 1, 0)
+    assert broken == ["404"], "said once, when it begins"
 
 
 @pytest.mark.parametrize(

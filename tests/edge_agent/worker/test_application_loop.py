@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from contract.package import Package
 from edge_agent.capture.store import list_samples
 from edge_agent.engine.engine import Engine
 from edge_agent.sources import live
-from edge_agent.worker.application_loop import ApplicationLoop, SeldomLog
+from edge_agent.worker.application_loop import ApplicationLoop
 from edge_agent.worker.inference import Inference
-from edge_agent.worker.messages import FromWorker, RuleFired, SourceEnded, SourceSaid
+from edge_agent.worker.messages import FromWorker, RuleFired, SinkSaid, SourceEnded, SourceSaid
+from edge_agent.worker.seldom_log import SeldomLog
 from edge_agent.worker.windows import WindowRecorder
 from tests.simulators.packages import make_frames
 
@@ -62,16 +64,29 @@ def test_a_sink_of_rules_hears_only_what_fires_one(package: Package, engine: Eng
     assert [message.text for message in messages if isinstance(message, RuleFired)] == [alarm["rule"]]
 
 
-def test_a_sink_that_loses_every_record_is_said_once(package: Package, engine: Engine, images: Path) -> None:
+def test_a_sink_that_loses_every_record_is_said_with_its_number_of_records(package: Package, engine: Engine, images: Path) -> None:
     (images / "hooks").mkdir()
     (images / "hooks" / "broken_for_test.py").write_text("def switch(record): raise RuntimeError('no lamp')\n")
     (images / "config.json").write_text('{"callbacks": {"lamp": "broken_for_test:switch"}}')
-    messages, _ = run(document(sinks=(Sink("callback", {"name": "lamp"}), JSONL)), package, engine, images)
-    assert messages == [
-        SourceSaid("records are lost: the callback lamp failed: no lamp"),
-        SourceEnded("the source came to its end"),
-    ]
+    messages, _ = run(document(sinks=(JSONL, Sink("callback", {"name": "lamp"}))), package, engine, images)
+    first, *_, last, ended = messages
+    assert isinstance(first, SinkSaid)
+    assert isinstance(last, SinkSaid)
+    assert (first.number, first.state.name, first.state.reason) == (1, "callback lamp", "its function failed: RuntimeError: no lamp")
+    assert first.state.advice.startswith("Correct the function that `callbacks` in config.json names")
+    assert (last.state.offered, last.state.lost, last.state.refused) == (6, 6, 6)
+    assert ended == SourceEnded("the source came to its end")
+    assert len(messages) <= 4, "not one message for each record"
     assert len(lines(images / "all.jsonl")) == 6
+
+
+def test_what_a_queue_still_held_at_the_end_is_told(package: Package, engine: Engine, images: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/hook"
+    messages, _ = run(document(sinks=(Sink("webhook", {"url": url}), JSONL)), package, engine, images)
+    said = [message for message in messages if isinstance(message, SinkSaid)]
+    assert [(one.number, one.state.lost, one.state.refused, one.state.waiting) for one in said] == [(0, 6, 0, 0)]
+    assert "gives no answer" in said[0].state.reason
 
 
 def test_a_callback_of_the_owners_is_found_by_its_name(package: Package, engine: Engine, images: Path) -> None:

@@ -1,0 +1,96 @@
+"""A sink that breaks: a real agent says it to doctor and status page."""
+
+import json
+from pathlib import Path
+
+import urllib3
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks.running_agent import prepare_home
+from contract.application import Application, Sink, Source
+from contract.package import Package
+from edge_agent.cli import agent
+from edge_agent.home import Home, make_home
+from tests.edge_agent.sinks.receivers import receiving
+from tests.simulators.agents import AgentProcess
+from tests.simulators.packages import make_frames
+from tests.simulators.waiting import wait_until
+
+LAMP = Sink("callback", {"name": "lamp"})
+JSONL = Sink("jsonl", {"path": "data/seen.jsonl"})
+SWITCH = """
+from pathlib import Path
+
+def switch(record):
+    if (Path(__file__).parent.parent / "no_lamp").exists():
+        raise RuntimeError("no lamp")
+"""
+
+
+def watch(home: Path, *sinks: Sink, version: int = 1) -> Application:
+    """An application that looks at a picture fifty times a second."""
+    (home / "frames").mkdir(exist_ok=True)
+    Image.fromarray(make_frames(1, 0)[0][0]).save(home / "frames" / "0.png")
+    source = Source("folder", {"path": "frames", "per_second": 50, "repeat": True})
+    return Application(1, "watch", version, "digits", source, sinks)
+
+
+def write_hook(home: Path, code: str) -> None:
+    (home / "hooks").mkdir(exist_ok=True)
+    (home / "hooks" / "lamp_hook.py").write_text(code)
+    (home / "config.json").write_text(json.dumps({"callbacks": {"lamp": "lamp_hook:switch"}}))
+
+
+def doctor(home: Home) -> list[str]:
+    """What is not well, in words, with advice."""
+    answer = CliRunner().invoke(agent, ["doctor", "--home", str(home.folder), "--json"])
+    return [f"{one['verdict']} {one['subject']}: {one['text']} → {one['advice']}" for one in json.loads(answer.stdout)]
+
+
+def page(running: AgentProcess) -> str:
+    return urllib3.request("GET", f"{running.endpoint['url']}/", headers={"Connection": "close"}, retries=False).data.decode()
+
+
+def broken(home: Home) -> dict[str, str]:
+    """What the doctor says of each broken sink."""
+    found = [line for line in doctor(home) if "its sink " in line]
+    return {line.split("its sink ")[1].split()[0] + " " + line.split()[0]: line for line in found}
+
+
+def test_doctor_and_page_say_which_sink_is_broken_since_when_and_what_is_lost_until_it_works_again(
+    package: Package, tmp_path: Path
+) -> None:
+    with receiving() as receiver:
+        nobody = Sink("webhook", {"url": receiver.url, "queue": 100_000})
+    home_folder = tmp_path / "home"
+    make_home(home_folder)
+    write_hook(home_folder, SWITCH)
+    (home_folder / "no_lamp").touch()
+    refusing = [True]
+    with receiving(lambda _: (404 if refusing else 204, {})) as receiver:
+        hook = Sink("webhook", {"url": receiver.url})
+        home = prepare_home(home_folder, package, "onnx-float32", watch(home_folder, LAMP, hook, JSONL, nobody))
+        with AgentProcess(home.folder) as running:
+            wait_until(lambda: len(broken(home)) == 3, 60, lambda: "\n".join(doctor(home)))
+            found = broken(home)
+            lamp, web, waiting = found["callback wrong"], found["webhook wrong"], found["webhook note"]
+            assert lamp.startswith("wrong Slot main: its sink callback lamp is broken since 20")
+            assert "its function failed: RuntimeError: no lamp; " in lamp
+            assert " records are lost → Correct the function that `callbacks` in config.json names" in lamp
+            assert "its sink webhook 127.0.0.1" in web
+            assert "does not want it: it answered 404; " in web
+            assert "can not send since 20" in waiting
+            assert "gives no answer" in waiting
+            assert "record(s) wait, none is lost yet → Check the address" in waiting
+            assert "its function failed: RuntimeError: no lamp" in page(running)
+            assert "does not want it: it answered 404" in page(running)
+            assert "records lost" in page(running)
+            (home.folder / "no_lamp").unlink()
+            refusing.clear()
+            wait_until(lambda: list(broken(home)) == ["webhook note"], 60, lambda: "\n".join(doctor(home)))
+            wait_until(lambda: "its function failed" not in page(running))
+            assert "callback lamp: " in page(running), "what was lost stays counted"
+            log = running.log.read_text()
+    assert "slot main: the sink callback lamp works again; " in log
+    assert log.count("the sink callback lamp lost") == 1, "not a line for each record"
