@@ -55,6 +55,7 @@ def open_session(file: Path, placement: Placement) -> "OnnxSession":
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_FATAL_LEVEL)
+    onnxruntime.disable_telemetry_events()  # on Windows; elsewhere `contract` has seen to it
     try:
         data = read_bounded(file, PACKAGE_MAX_BYTES)
     except (SizeError, OSError) as error:
