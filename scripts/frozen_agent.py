@@ -3,10 +3,12 @@
 What a bundle forgot shows only when it is used: each of the agent's children is a program of its own,
 and much is imported late. So the frozen agent is enrolled, shows its page while it has no model, takes
 a version and an application whose source is a folder of pictures, then a second version as a patch
-with a shadow run before it, and answers; `doctor` must find nothing wrong.
+with a shadow run before it, and answers; `doctor` must find nothing wrong. For root, everything that
+opens a model must run as another user.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,11 +26,13 @@ from contract.deltas import PatchKind
 from contract.package import Package, list_files, open_package, write_manifest
 from contract.signing import generate_key, public_key_to_bytes
 from contract.states import UpdateState
+from edge_agent.worker.child_identity import may_switch
 from tests.simulators.agents import AgentProcess
 from tests.simulators.fleet import QUICK, FleetSimulator
 from tests.simulators.packages import make_frames, make_package
 from tests.simulators.waiting import wait_until
 
+OTHER_USER = "nobody"
 DEVICE, MODEL, FILE = "pi-01", "digits", "onnx-float32.onnx"
 VARIANTS = ("onnx-float32", "litert-float32")
 APPLICATION = ("door", 1)
@@ -45,11 +49,11 @@ class FrozenAgent(AgentProcess):
         super().__init__(home)
         self.command = (str(program),)
 
-    def children(self) -> set[str]:
-        """Names of the children that run now."""
+    def children(self) -> dict[str, str]:
+        """Names of the children that run now, and under which user."""
         pid = self.process.pid if self.process is not None else os.getpid()
-        lines = [child.info["cmdline"] or [] for child in psutil.process_iter(["ppid", "cmdline"]) if child.info["ppid"] == pid]
-        return {line[2] for line in lines if line[1:2] == ["child"]}
+        there = [child.info for child in psutil.process_iter(["ppid", "cmdline", "username"]) if child.info["ppid"] == pid]
+        return {info["cmdline"][2]: info["username"] for info in there if (info["cmdline"] or [])[1:2] == ["child"]}
 
 
 class Trial:
@@ -138,6 +142,7 @@ def try_updates(trial: Trial) -> None:
     first = trial.publish(1)
     trial.update(1)
     print("  took a version: TUF, self-test, worker")
+    show_other_user(trial)
     trial.wait(lambda: trial.predictions() > PICTURES and "capture" in trial.agent.children(), "an answer for each picture of the folder")
     print(f"  {trial.predictions()} pictures of a folder came through the capture process")
     second = trial.publish(2)
@@ -149,12 +154,32 @@ def try_updates(trial: Trial) -> None:
     print("  took the next one as a patch, after a shadow run")
 
 
+def open_to_others(program: Path, folder: Path) -> Path:
+    """For root: a copy of the bundle where every user may enter; gives its program."""
+    folder.chmod(0o711)
+    return shutil.copytree(program.parent, folder / "bundle", symlinks=True) / program.name
+
+
+def show_other_user(trial: Trial) -> None:
+    """Models are another user's affair where this process may switch users."""
+    if not may_switch():
+        print("  not shown, for want of root: models run as another user")
+        return
+    users = trial.agent.children()
+    trial.check(users.get("worker") == OTHER_USER, f"its children run as {users}, the worker should as {OTHER_USER}")
+    print(f"  models run as {OTHER_USER}")
+
+
 def try_agent(program: Path, folder: Path) -> None:
     """Raises AssertionError with the agent's log where something does not work."""
     program = program.resolve()
+    if may_switch():
+        program = open_to_others(program, folder)
     with FleetSimulator(folder / "fleet") as fleet:
         trial = Trial(program, folder, fleet)
         trial.run("enroll", fleet.make_claim(DEVICE), "--home", trial.agent.home)
+        if may_switch():
+            (trial.agent.home / "config.json").write_bytes(msgspec.json.encode({"worker_user": OTHER_USER}))
         with trial.agent:
             trial.show_page()
             print("  enrolled, and its page says that there is no model")

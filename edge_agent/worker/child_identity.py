@@ -136,7 +136,10 @@ def _group_id(name: str) -> int | None:
 
 def _made_of() -> tuple[Path, ...]:
     """The places that a child's program comes from."""
-    here, program = Path(__file__).resolve().parent, Path(sys.executable)
+    program = Path(sys.executable)
+    if getattr(sys, "frozen", False):  # the modules lie in the program itself, libraries in a folder beside it
+        return program, program.resolve(), Path(sys.prefix)
+    here = Path(__file__).resolve().parent
     return here, program, program.resolve(), Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib"))
 
 

@@ -293,3 +293,17 @@ def test_no_child_is_forgotten() -> None:
     for module in CHILDREN.values():
         text = sources[module.removeprefix("edge_agent.").replace(".", "/") + ".py"]
         assert "confine()" in text or "worker.main import" in text, module
+
+
+def test_a_frozen_agent_is_made_of_its_program_and_the_folder_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its modules lie in the program itself, so their own folder is nowhere."""
+    monkeypatch.setattr(child_identity, "may_switch", lambda: True)
+    monkeypatch.setattr(child_identity, "__file__", str(tmp_path / "nowhere" / "child_identity.pyc"))
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/usr/bin/env")
+    monkeypatch.setattr(sys, "prefix", "/usr/lib")
+    identity, trouble = examine_identity(OTHER)
+    assert (identity and identity.user, trouble) == (OTHER, "")
+    (tmp_path / "closed").mkdir(mode=0o700)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "closed"))
+    assert "can not enter" in examine_identity(OTHER)[1]
