@@ -1,6 +1,8 @@
 """One JSON object per line into a file, with rotation by size."""
 
+import errno
 import io
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -39,16 +41,22 @@ class JsonlSink:
         """
         line = msgspec.json.encode(record) + b"\n"
         try:
+            file = self._file or self._open()
             if self._size and self._size + len(line) > self._options.max_bytes:
-                self._rotate()
-            if self._file is None:
-                self._open()
-            if self._file is not None:
-                self._size += self._file.write(line)
+                file = self._rotate()
+            self._append(file, line)
         except OSError as error:
             raise SinkError(f"{self._path} can not be written: {error}") from error
         if self.health.is_broken:
             self.health.works()
+
+    def _append(self, file: io.FileIO, line: bytes) -> None:
+        """The whole line or nothing of it: a disk that fills up may take a part."""
+        written = file.write(line)
+        if written != len(line):
+            file.truncate(file.tell() - (written or 0))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
 
     def close(self) -> None:
         """Close the file."""
@@ -56,15 +64,16 @@ class JsonlSink:
             self._file.close()
             self._file = None
 
-    def _open(self) -> None:
+    def _open(self) -> io.FileIO:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = io.FileIO(self._path, "a")
-            self._size = self._file.seek(0, io.SEEK_END)
+            self._file = file = io.FileIO(self._path, "a")
+            self._size = file.seek(0, io.SEEK_END)
         except OSError as error:
             raise SinkError(f"{self._path} can not be written: {error}") from error
+        return file
 
-    def _rotate(self) -> None:
+    def _rotate(self) -> io.FileIO:
         self.close()
         for number in range(self._options.keep - 1, 0, -1):
             older = self._numbered(number)
@@ -74,7 +83,7 @@ class JsonlSink:
             self._path.replace(self._numbered(1))
         else:
             self._path.unlink()
-        self._open()
+        return self._open()
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

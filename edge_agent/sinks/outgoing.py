@@ -89,7 +89,7 @@ class QueuedSink:
         tries = 0
         while (record := self._next()) is not None:
             try:
-                self._sender.send(msgspec.json.encode(record), record)
+                self._send(record)
             except UnsentError as error:
                 self._note_unsent(record, error)
                 if error.again:
@@ -100,6 +100,14 @@ class QueuedSink:
                 self._note_sent(record)
             tries = 0
         self._sender.close()
+
+    def _send(self, record: Record) -> None:
+        try:
+            self._sender.send(msgspec.json.encode(record), record)
+        except UnsentError:
+            raise
+        except Exception as error:  # what nobody thought of costs this record, not the thread and all that come after
+            raise UnsentError(f"{type(error).__name__}: {error}", again=False) from error
 
     def _next(self) -> Record | None:
         """The oldest record, which stays in the queue; None at the end."""

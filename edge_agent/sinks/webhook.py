@@ -5,6 +5,7 @@ Taken is what is answered with 2xx. No answer, 408, 425, 429 and 5xx are tried a
 want the record: it is lost, and said. Redirects are not followed.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,10 +68,8 @@ class WebhookSender:
             raise UnsentError(f"{_place(self._url)} gives no answer: {str(error)[:200]}") from error
         try:
             self._judge(answer.status, answer.headers.get("Retry-After", ""))
-            answer.read(ANSWER_MAX_BYTES)
         finally:
-            answer.drain_conn() if int(answer.headers.get("Content-Length") or 0) <= ANSWER_MAX_BYTES else answer.close()
-            answer.release_conn()
+            _finish(answer)
 
     def _judge(self, state: int, retry_after: str) -> None:
         if _OK <= state < _REDIRECT:
@@ -87,6 +86,17 @@ class WebhookSender:
     def close(self) -> None:
         """Close the connection."""
         self._pool.clear()
+
+
+def _finish(answer: Any) -> None:  # noqa: ANN401  (the library is loaded where it is needed)
+    """Read a short body, after which the connection serves again; one that is long, or does not come, is cut off."""
+    import urllib3
+
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+        answer.read(ANSWER_MAX_BYTES)
+    if not answer.closed:
+        answer.close()
+    answer.release_conn()
 
 
 def _place(url: str) -> str:

@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -77,6 +80,50 @@ def test_what_the_owners_function_raises_is_a_refused_record_in_few_words(tmp_pa
     assert f"its function failed: {words}" in sink.health.reason
     assert len(sink.health.reason) <= 300
     assert (sink.health.offered, sink.health.lost, sink.health.refused, sink.health.is_broken) == (3, 2, 2, False)
+
+
+def test_a_disk_that_takes_half_a_line_keeps_none_of_it(tmp_path: Path) -> None:
+    """A limit of the file's length is a full disk for this process: the write that reaches it is a short one."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from contract.application import Sink
+from edge_agent.sinks.sink import offer
+from edge_agent.sinks.table import open_sink
+from tests.edge_agent.sinks.test_sinks import RECORD
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sink = open_sink(Sink("jsonl", {{"path": "p.jsonl"}}), Path({str(tmp_path)!r}))
+offer(sink, RECORD)
+length = (Path({str(tmp_path)!r}) / "p.jsonl").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (length + length // 2, resource.RLIM_INFINITY))
+offer(sink, RECORD)
+print(sink.health.is_broken, sink.health.lost, sink.health.reason)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+offer(sink, RECORD)
+print(sink.health.is_broken, sink.health.offered)
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    first, last = answer.stdout.splitlines()
+    assert re.fullmatch(r"True 1 .*p\.jsonl can not be written: .*No space left on device", first)
+    assert last == "False 3"
+    lines = (tmp_path / "p.jsonl").read_text().splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["red", "red"]
+
+
+def test_a_rotation_that_failed_half_way_is_made_up_for(tmp_path: Path) -> None:
+    sink = open_sink(Sink("jsonl", {"path": "out/p.jsonl", "max_bytes": 1024, "keep": 2}), tmp_path)
+    offer(sink, RECORD)
+    length = (tmp_path / "out" / "p.jsonl").stat().st_size
+    for _ in range(1024 // length - 1):
+        offer(sink, RECORD)
+    (tmp_path / "out" / "p.jsonl").unlink()  # so that the rotation fails after the file was closed
+    offer(sink, RECORD)
+    assert (sink.health.is_broken, sink.health.lost) == (True, 1)
+    offer(sink, RECORD)
+    assert not sink.health.is_broken
+    sink.close()
+    assert len((tmp_path / "out" / "p.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,18 @@ def test_an_address_that_answers_again_is_said_to_work_and_what_was_lost_stays_c
     assert broken == ["404"], "said once, when it begins"
 
 
+def test_an_answer_whose_body_never_comes_or_has_no_length_costs_no_further_record(tmp_path: Path) -> None:
+    headers = ({"Content-Length": "9"}, {"Content-Length": "much"}, {})
+    with receiving(lambda number: (200, dict(headers[min(number, 2)]))) as receiver:
+        sink = open_sink(Sink("webhook", {"url": receiver.url, "timeout_s": 0.2}), tmp_path)
+        for number in range(4):
+            offer(sink, numbered(number))
+        wait_until(lambda: not sink._queue)
+        sink.close()
+    assert [received.body["version"] for received in receiver.received] == [0, 1, 2, 3]
+    assert sink.health.lost == 0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
