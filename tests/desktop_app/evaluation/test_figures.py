@@ -1,11 +1,10 @@
+import msgspec
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
-from torchmetrics.functional.classification import multiclass_calibration_error
 
+from desktop_app.errors import EvaluationError
 from desktop_app.evaluation.figures import (
     calibration_bins,
     calibration_error,
@@ -26,6 +25,8 @@ SCORES = np.array(
 
 @given(count=st.integers(1, 2000), data=st.data())
 def test_wilson_is_scipys(count, data) -> None:
+    from scipy.stats import binomtest
+
     right = data.draw(st.integers(0, count))
     expected = binomtest(right, count).proportion_ci(0.95, method="wilson")
     assert wilson_interval(right, count) == pytest.approx((expected.low, expected.high), abs=1e-9)
@@ -64,6 +65,13 @@ def test_log_loss_takes_scores_that_do_not_sum_to_one() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_calibration_error_is_that_of_torchmetrics(seed) -> None:
+    import torch
+
+    import desktop_app.training.lightning_imports  # noqa: F401  (torchmetrics is imported as training imports it)
+
+    # isort: split
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     rng = np.random.default_rng(seed)
     scores = rng.dirichlet(np.ones(4) * 0.7, 300).astype(np.float32)
     labels = rng.integers(0, 4, 300)
@@ -72,6 +80,28 @@ def test_the_calibration_error_is_that_of_torchmetrics(seed) -> None:
     assert calibration_error(bins) == pytest.approx(float(expected), abs=1e-5)
     assert sum(entry.count for entry in bins) == 300
     assert calibration_error(()) == 0.0
+
+
+@given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 9))
+def test_the_other_figures_are_those_of_scikit_learn(classes, count, seed) -> None:
+    from sklearn import metrics
+
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet(np.ones(classes) * 0.3, count).astype(np.float32)
+    labels, predicted = rng.integers(0, classes, count), scores.argmax(1)
+    every = range(classes)
+    assert confusion_counts(labels, predicted, classes) == tuple(map(tuple, metrics.confusion_matrix(labels, predicted, labels=every)))
+    figures = class_figures(labels, predicted, [str(number) for number in every])
+    expected = metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    assert [msgspec.structs.astuple(entry) for entry in figures.values()] == list(zip(*expected, strict=True))
+    shares = scores.astype(np.float64) / scores.astype(np.float64).sum(axis=1, keepdims=True)
+    assert mean_log_loss(scores, labels) == pytest.approx(metrics.log_loss(labels, shares, labels=every), rel=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [-0.5, np.inf])
+def test_scores_that_are_no_probabilities_are_refused(wrong) -> None:
+    with pytest.raises(EvaluationError, match="no probabilities"), np.errstate(invalid="ignore"):
+        mean_log_loss(np.array([[0.9, wrong], [0.5, 0.5]]), np.array([0, 1]))
 
 
 def test_the_worst_answers_are_the_surest_wrong_ones() -> None:
