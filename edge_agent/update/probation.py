@@ -4,6 +4,12 @@ Latencies come from histograms whose bins are 25 % wide, so an inference counts 
 whole bin lies above the limit, and the baseline's percentile is taken at its bin's upper edge: binning
 alone never fails a version. A few slow inferences on a busy device are no evidence either: a version
 fails when it is next to impossible that no more than 5 % of its inferences are slow.
+
+Of the records that an application's sinks lose only those count at which the owner's function failed, and
+only where none was lost so before: a new label that the function does not know, a new document whose
+function does not work here. A broker that is away or a disk that is full is not the version's fault, going
+back would not help, and a far address must not be able to undo a rollout; such losses are said
+(`edge_agent.sink_book`), not judged. Decision 0016.
 """
 
 import math
@@ -12,12 +18,15 @@ from typing import NamedTuple
 from contract.messages import UpdatePolicy
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict
+from edge_agent.sink_book import Refused
 from edge_agent.update.records import Baseline
 
 BASELINE_MIN_COUNT = 20
 JUDGED_FROM_COUNT = 10
 """Errors and latency are judged from this many inferences on, so that one unlucky answer does not roll back."""
 CRASH_LIMIT = 3
+REFUSED_LIMIT = 3
+"""The share of refused records is judged from this many on: a sink of rules gets few."""
 P95 = 0.95
 TOLERATED_SLOW_SHARE = 1 - P95
 DOUBT = 1e-4
@@ -32,6 +41,7 @@ class Observed(NamedTuple):
     latency_us: Histogram
     crashes: int
     elapsed_s: float
+    refused: Refused = Refused()
 
 
 class ProbationVerdict(NamedTuple):
@@ -60,17 +70,17 @@ def chance_of(slow: int, total: int) -> float:
     return min(1.0, math.fsum(math.exp(value) for value in logs))
 
 
-def baseline_of(histogram: Histogram) -> Baseline | None:
+def baseline_of(histogram: Histogram, *, refused: bool = False) -> Baseline | None:
     """The baseline from what the version before did lately; None with too few inferences."""
     p95 = histogram.quantile(P95)
     if p95 is None or histogram.count < BASELINE_MIN_COUNT:
         return None
-    return Baseline(histogram.count, p95)
+    return Baseline(histogram.count, p95, refused)
 
 
 def judge(policy: UpdatePolicy, baseline: Baseline | None, seen: Observed) -> ProbationVerdict:
     """Judge a version in probation. Without a baseline only errors and crashes count."""
-    failure = _find_failure(policy, baseline, seen)
+    failure = _find_failure(policy, baseline, seen) or _find_refusal(policy, baseline, seen.refused)
     if failure is not None:
         return failure
     if seen.elapsed_s < policy.probation_s:
@@ -104,6 +114,19 @@ def _find_failure(policy: UpdatePolicy, baseline: Baseline | None, seen: Observe
             f"and {policy.latency_floor_ms:g} ms",
         )
     return None
+
+
+def _find_refusal(policy: UpdatePolicy, baseline: Baseline | None, refused: Refused) -> ProbationVerdict | None:
+    """No fault that quarantines: it may be the function's, of which a new worker has loaded what is there now."""
+    if baseline is None or baseline.refused:
+        return None
+    if refused.records < REFUSED_LIMIT or refused.records <= policy.error_share * refused.offered:
+        return None
+    return _fail(
+        FailureReason.INCOMPATIBLE,
+        f"its application can not run here: {refused.records} of {refused.offered} records were lost by the sink {refused.reason}; "
+        "none was lately with the version before",
+    )
 
 
 def _fail(reason: FailureReason, detail: str) -> ProbationVerdict:

@@ -66,10 +66,14 @@ class Wish(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """How the version before did, measured before the update; `p95_us` is an upper bound (bin's edge)."""
+    """How the version before did, measured before the update; `p95_us` is an upper bound (bin's edge).
+
+    `refused`: a function of the owner's failed at its records lately.
+    """
 
     count: int
     p95_us: float
+    refused: bool = False
 
 
 class Update(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from contract.messages import MeasuredVariant
 from contract.sketches import Histogram
 from contract.states import FailureReason, GateVerdict, UpdateState
 from edge_agent.engine.accelerators import chosen_accelerators, placed_names
+from edge_agent.sink_book import Refused
 from edge_agent.update import machine
 from edge_agent.update.events import Succeeded
 from edge_agent.update.fetching import Fetching
@@ -165,7 +166,7 @@ class UpdateWork:
         await asyncio.sleep(_FLUSH_WAIT_S)
         book = self._slot.book()
         latency = book.recent_latency() if book is not None else Histogram((), [0])
-        return baseline_of(latency)
+        return baseline_of(latency, refused=book is not None and book.sinks.refused_lately())
 
     async def _watch_probation(self, update: Update) -> Succeeded:
         loop = asyncio.get_running_loop()
@@ -184,6 +185,7 @@ class UpdateWork:
                 latency_us=latency,
                 crashes=self._slot.keeper.lives.crashes(update.candidate),
                 elapsed_s=loop.time() - begun,
+                refused=book.sinks.refused(self._slot.keeper.pid) if book else Refused(),
             )
             verdict = judge(policy, update.baseline, seen)
             if verdict.verdict is GateVerdict.PASS:

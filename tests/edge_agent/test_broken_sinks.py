@@ -1,24 +1,34 @@
-"""A sink that breaks: a real agent says it to doctor and status page."""
+"""A sink that breaks: a real agent says it to doctor, status page and fleet, and judges a new version by what that one broke itself."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 import urllib3
 from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.running_agent import prepare_home
 from contract.application import Application, Sink, Source
+from contract.messages import UpdatePolicy
 from contract.package import Package
+from contract.signing import PrivateKey, generate_key
+from contract.states import FailureReason, UpdateState
 from edge_agent.cli import agent
+from edge_agent.enrolment import enrol
 from edge_agent.home import Home, make_home
 from tests.edge_agent.sinks.receivers import receiving
 from tests.simulators.agents import AgentProcess
-from tests.simulators.packages import make_frames
+from tests.simulators.fleet import FleetSimulator
+from tests.simulators.packages import make_frames, make_package
 from tests.simulators.waiting import wait_until
 
+DEVICE = "pi-01"
 LAMP = Sink("callback", {"name": "lamp"})
 JSONL = Sink("jsonl", {"path": "data/seen.jsonl"})
+PROBATION = UpdatePolicy(probation_s=1, probation_min_inferences=20)
 SWITCH = """
 from pathlib import Path
 
@@ -94,3 +104,48 @@ def test_doctor_and_page_say_which_sink_is_broken_since_when_and_what_is_lost_un
             log = running.log.read_text()
     assert "slot main: the sink callback lamp works again; " in log
     assert log.count("the sink callback lamp lost") == 1, "not a line for each record"
+
+
+class Site(NamedTuple):
+    """A fleet and its device."""
+
+    fleet: FleetSimulator
+    agent: AgentProcess
+    folder: Path
+    key: PrivateKey
+
+    def publish(self, version: int) -> int:
+        self.fleet.publish(make_package(self.folder / str(version), key=self.key, version=version))
+        return version
+
+    def heard(self, words: str) -> bool:
+        return any(words in event.text for event in self.fleet.events.values())
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with FleetSimulator(tmp_path / "fleet") as fleet:
+        home = make_home(tmp_path / "home")
+        enrol(home, fleet.make_claim(DEVICE), hardware_class="test", agent_version="0.1.0")
+        write_hook(home.folder, "def switch(record):\n    {1: 'dim', 3: 'bright'}[record.version]\n")
+        with AgentProcess(home.folder) as running:
+            yield Site(fleet, running, tmp_path, generate_key())
+
+
+def test_a_version_whose_records_the_owners_function_can_not_take_is_rolled_back_and_network_trouble_is_no_fault(site: Site) -> None:
+    fleet, home = site.fleet, site.agent.home
+    with receiving() as receiver:
+        url = receiver.url
+    fleet.publish_application(watch(home, LAMP, JSONL))
+    fleet.publish_application(watch(home, LAMP, Sink("webhook", {"url": url, "queue": 1}), version=2))
+    first = fleet.wish(DEVICE, "digits", site.publish(1), application=("watch", 1), policy=PROBATION)
+    assert fleet.wait_for_final(first).state is UpdateState.DONE
+    patient = UpdatePolicy(probation_s=60)
+    second = fleet.wait_for_final(fleet.wish(DEVICE, "digits", site.publish(2), application=("watch", 1), policy=patient))
+    assert (second.state, second.reason) == (UpdateState.ROLLED_BACK, FailureReason.INCOMPATIBLE)
+    assert "records were lost by the sink callback lamp: its function failed: KeyError: 2; none was" in second.detail
+    wait_until(lambda: site.heard("records are lost: the sink callback lamp: its function failed: KeyError: 2"))
+    assert fleet.models["digits", 2].sha256 not in fleet.reported[DEVICE].quarantine, "the function may be at fault"
+    third = fleet.wish(DEVICE, "digits", site.publish(3), application=("watch", 2), policy=PROBATION)
+    assert fleet.wait_for_final(third).state is UpdateState.DONE
+    wait_until(lambda: site.heard("records are lost: the sink webhook 127.0.0.1"))

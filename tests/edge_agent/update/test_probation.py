@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from contract.messages import UpdatePolicy
 from contract.sketches import LATENCY_BOUNDS_US, Histogram
-from contract.states import FailureReason, GateVerdict
+from contract.states import VERSION_FAULTS, FailureReason, GateVerdict
+from edge_agent.sink_book import Refused
 from edge_agent.update.probation import DOUBT, Observed, baseline_of, chance_of, count_above, judge
 from edge_agent.update.records import Baseline
 
@@ -45,6 +46,29 @@ def test_verdicts(seen: Observed, verdict: GateVerdict, reason: FailureReason | 
     judged = judge(POLICY, BASELINE, seen)
     assert (judged.verdict, judged.reason) == (verdict, reason)
     assert judged.detail
+
+
+@pytest.mark.parametrize(
+    ("baseline", "refused", "verdict"),
+    [
+        (BASELINE, Refused(40, 40, "callback lamp: its function failed: KeyError: 'blue'"), GateVerdict.FAIL),
+        (BASELINE, Refused(3, 3, "callback lamp: …"), GateVerdict.FAIL),
+        (BASELINE, Refused(2, 2, "callback lamp: …"), GateVerdict.PASS),
+        (BASELINE, Refused(20, 1000, "callback lamp: …"), GateVerdict.PASS),
+        (BASELINE, Refused(21, 1000, "callback lamp: …"), GateVerdict.FAIL),
+        (Baseline(100, 2000.0, refused=True), Refused(40, 40, "callback lamp: …"), GateVerdict.PASS),
+        (None, Refused(40, 40, "callback lamp: …"), GateVerdict.PASS),
+    ],
+)
+def test_records_that_the_owners_function_can_not_take_count_where_the_version_before_had_none(
+    baseline: Baseline | None, refused: Refused, verdict: GateVerdict
+) -> None:
+    judged = judge(POLICY, baseline, GOOD._replace(refused=refused))
+    assert judged.verdict is verdict
+    if verdict is GateVerdict.FAIL:
+        assert judged.reason is FailureReason.INCOMPATIBLE
+        assert judged.reason not in VERSION_FAULTS
+        assert f"{refused.records} of {refused.offered} records were lost by the sink callback lamp: " in judged.detail
 
 
 def test_without_a_version_before_only_errors_and_crashes_count() -> None:
