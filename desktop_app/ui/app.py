@@ -18,6 +18,7 @@ from desktop_app.ui.stylesheet import stylesheet
 from desktop_app.ui.theme import THEME
 from desktop_app.ui.translations.text import CHINESE_CODE, ENGLISH_CODE
 
+NAME = "Eyelet"
 SIGNAL_CHECK_MS = 200
 
 
@@ -26,9 +27,10 @@ def make_application() -> QApplication:
     keep_constants_alive()
     found = QApplication.instance()
     application = found if isinstance(found, QApplication) else QApplication([sys.argv[0]])
-    application.setApplicationName("Eyelet")
-    application.setStyle("Fusion")
-    application.setFont(studio_font())
+    if application.applicationName() != NAME:  # putting a style on again polishes every widget anew
+        application.setApplicationName(NAME)
+        application.setStyle("Fusion")
+        application.setFont(studio_font())
     return application
 
 

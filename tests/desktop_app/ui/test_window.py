@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -18,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.ui import screenshots
-from desktop_app.ui.app import apply_theme
+from desktop_app.ui.app import apply_theme, make_application
 from desktop_app.ui.commands import matches
 from desktop_app.ui.preferences import Preferences, load_preferences, save_preferences
 from desktop_app.ui.screenshots import render_screenshots
@@ -115,6 +116,12 @@ def test_the_theme_is_changed_at_once_and_remembered(filled: StudioWindow):
     assert (light, dark) == ("#ffffff", "#191f27")
     assert load_preferences(filled.studio.preferences_path).theme == "dark"
     apply_theme("light")
+
+
+def test_the_style_is_put_on_once(qapp):
+    worn = shiboken6.getCppPointer(qapp.style())
+    apply_theme("light")
+    assert shiboken6.getCppPointer(make_application().style()) == worn
 
 
 def test_a_project_that_is_opened_is_remembered(filled: StudioWindow, finished: Finished):
