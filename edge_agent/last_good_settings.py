@@ -80,10 +80,16 @@ def load_last_good(folder: Path, disk: Disk = REAL_DISK) -> Settings | None:
         return None
 
 
-def describe_refused(refused: str) -> Finding:
-    """What a running agent says of it."""
-    text = f"the settings of the last good start hold, since config.json is refused: {refused}"
-    return Finding("Settings", WRONG, text, f"Correct it, then restart the agent; {' and '.join(ALLOWANCES)} are off meanwhile")
+def describe_refused(home: Home) -> Finding:
+    """What an agent says that runs with the copy; it does not take a file over that is right again: an editor may still be at it."""
+    meanwhile = f"{' and '.join(ALLOWANCES)} are off meanwhile"
+    try:
+        _check_access(load_settings(home.folder), home)
+    except (SettingsError, ListenError) as error:
+        text = f"the settings of the last good start hold, since config.json is refused: {error}"
+        return Finding("Settings", WRONG, text, f"Correct it, then restart the agent; {meanwhile}")
+    text = "config.json is right again, but the settings of the last good start hold until the agent is restarted"
+    return Finding("Settings", WRONG, text, f"Restart the agent (`systemctl restart eyelet-agent`); {meanwhile}")
 
 
 def _check_access(settings: Settings, home: Home) -> None:

@@ -284,7 +284,7 @@ class Supervisor:
             text = f"the outbox can not be opened and lives in memory: {self._desk.outbox.trouble}"
             found.append(Finding("Disk", WRONG, text, "Free some space on the disk, or replace it; a restart loses what waits in memory"))
         if self.refused_settings:
-            found.append(describe_refused(self.refused_settings))
+            found.append(describe_refused(self._home))
         if self._no_worker_user:
             text = f"models run as the agent's own user and could read its keys: {self._no_worker_user}"
             found.append(Finding("Worker", NOTE, text, "See `Security of the device` in the operator's guide"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import urllib3
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.running_agent import prepare_home
 from contract.package import Package
 from edge_agent.home import Home, make_home
-from edge_agent.last_good_settings import LAST_GOOD_FILE, InForce, load_settings_in_force, settle_settings
+from edge_agent.last_good_settings import LAST_GOOD_FILE, InForce, describe_refused, load_settings_in_force, settle_settings
 from edge_agent.listening import ListenError
 from edge_agent.settings import Settings, SettingsError
 from edge_agent.status import read_status
@@ -162,8 +163,30 @@ def test_a_real_agent_with_a_damaged_file_serves_and_says_so_everywhere(tmp_path
         assert "the settings of the last good start hold, since config.json is refused" in agent.read_log(), "the event's words"
         doctor = [sys.executable, "-m", "edge_agent.cli", "doctor", "--home", str(home.folder)]
         said = subprocess.run(doctor, capture_output=True, text=True, check=False).stdout
+        write(home, b'{"threads": 2}')
+        wait_until(lambda: (status := read_status(home.status)) is not None and "config.json is right again" in str(status.findings), 30)
+        mended = subprocess.run(doctor, capture_output=True, text=True, check=False).stdout
+        page = urllib3.request("GET", f"{agent.endpoint['url']}/", retries=False).data.decode()
     assert f"WRONG Settings: {home.folder / 'config.json'}: " in said
     assert "did you mean 'http_port'?" in said
     assert "activation only 02:00-04:00 (config.json)" in said
     assert "until then it starts with the last good settings, config.last_good.json" in said
     assert "the settings of the last good start hold, since config.json is refused" in said
+    for text in (mended, page):
+        assert "config.json is right again, but the settings of the last good start hold until the agent is restarted" in text
+        assert "is refused" not in text
+
+
+def test_a_file_that_is_changed_from_one_damage_to_another_is_refused_for_the_newest(home: Home) -> None:
+    start_well(home)
+    for data, words in (
+        (b"{", "can not be read"),
+        (b'{"threads": 0}', "`int` >= 1"),
+        (b'{"http_host": "0.0.0.O"}', "http_host is an address"),
+    ):
+        write(home, data)
+        finding = describe_refused(home)
+        assert "config.json is refused" in finding.text
+        assert words in finding.text
+    write(home, b"{}")
+    assert "right again" in describe_refused(home).text
