@@ -1,6 +1,7 @@
 """What `eyelet-agent doctor` looks at: each check gives a finding in words, with what to do."""
 
 import datetime
+import os
 import platform
 import shutil
 import sys
@@ -21,7 +22,7 @@ from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.last_good_settings import LAST_GOOD_FILE, load_last_good
 from edge_agent.memory import Remembered
-from edge_agent.settings import SettingsError, load_settings
+from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.status import STALE_S, find_obstacle, read_status
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.update.journal import Journal
@@ -47,7 +48,7 @@ def examine(home: Home) -> list[Finding]:
             _versions,
             _journal,
         )
-        found += [check(home) for check in checks] + _door(home) + examine_conditions(home) + _patches(home)
+        found += [check(home) for check in checks] + _door(home) + examine_conditions(home) + _patches(home) + _usb_folder(home)
         found += _said_by_agent(home)
     return found
 
@@ -217,6 +218,28 @@ def _patches(home: Home) -> list[Finding]:
     came = "1 file came as a patch" if patched.files == 1 else f"{patched.files} files came as patches"
     failed = f"; {patched.failed} failed, and the whole was fetched" if patched.failed else ""
     return [Finding("Patches", GOOD, f"{came} and saved {patched.saved_bytes / 1e6:.1f} MB{failed}")]
+
+
+def _usb_folder(home: Home) -> list[Finding]:
+    """Whether bundles can come from the folder that the settings name; nothing where they name none."""
+    try:
+        named = load_settings(home.folder).usb_folder
+    except SettingsError:  # said already
+        named = (load_last_good(home.folder) or Settings()).usb_folder
+    if not named:
+        return []
+    folder, subject = home.folder / named, "USB folder"
+    try:
+        with os.scandir(folder):
+            return [Finding(subject, GOOD, f"{folder} is looked into for bundles")]
+    except FileNotFoundError:
+        advice = "Nothing is wrong where it appears with a stick; else correct usb_folder in config.json and restart the agent"
+        return [Finding(subject, NOTE, f"{folder} is not there, so no bundle comes from it", advice)]
+    except NotADirectoryError:
+        return [Finding(subject, WRONG, f"{folder} is no folder", "Correct usb_folder in config.json and restart the agent")]
+    except OSError as error:
+        advice = "Let the agent's user read it (the user eyelet, where systemd runs the agent)"
+        return [Finding(subject, NOTE, f"{folder} can not be looked into from here: {error.strerror}", advice)]
 
 
 def _journal(home: Home) -> Finding:

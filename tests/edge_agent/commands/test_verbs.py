@@ -109,6 +109,27 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert "did you mean 'http_port'" in answer.output
 
 
+def test_the_doctor_says_whether_the_watched_folder_is_there(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    call(home, "trust", "list")
+    (tmp_path / "file").touch()
+    (tmp_path / "stick").mkdir()
+    cases = (
+        ("stick", "good", "is looked into"),
+        ("gone", "note", "is not there, so no bundle comes from it"),
+        ("file", "wrong", "no folder"),
+    )
+    for name, verdict, words in cases:
+        (home / "config.json").write_text(json.dumps({"usb_folder": str(tmp_path / name)}))
+        (finding,) = [one for one in json.loads(call(home, "doctor", "--json").stdout) if one["subject"] == "USB folder"]
+        assert finding["verdict"] == verdict
+        assert f"{tmp_path / name} " in finding["text"]
+        assert words in finding["text"]
+        assert bool(finding["advice"]) == (verdict != "good")
+    (home / "config.json").unlink()
+    assert "USB folder" not in call(home, "doctor").output
+
+
 def test_an_error_is_one_sentence_and_a_wrong_use_is_exit_code_two(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge_agent.cli"]
     answer = subprocess.run([*command, "enroll", "nonsense", "--home", str(tmp_path / "home")], capture_output=True, text=True, check=False)
