@@ -1,6 +1,5 @@
 """Each record as a JSON message to an MQTT topic; with QoS 1 it leaves the queue once the broker has it."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,8 +54,7 @@ class MqttSender:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(OSError, ValueError):
-                client.close()
+            client.close()
 
 
 def open_sink(options: MqttSinkOptions, data_folder: Path) -> QueuedSink:

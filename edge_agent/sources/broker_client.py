@@ -1,5 +1,6 @@
 """One connection of an application with an MQTT broker, driven by the thread that uses it."""
 
+import contextlib
 import ssl
 import time
 from collections.abc import Callable
@@ -74,7 +75,11 @@ class BrokerClient:
         self._client.on_subscribe = self._granted
         if on_message is not None:
             self._client.on_message = lambda _client, _data, message: on_message(message.topic, bytes(message.payload))
-        self._open(address)
+        try:
+            self._open(address)
+        except SourceError:
+            self.close()
+            raise
 
     def _open(self, address: BrokerAddress) -> None:
         try:
@@ -83,7 +88,6 @@ class BrokerClient:
         except (OSError, ValueError) as error:
             raise SourceError(f"{self._where} can not be reached: {error}") from error
         if self._answer:
-            self.close()
             raise SourceError(f"{self._where} refused: {self._answer}")
 
     def _connected(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:  # noqa: ANN401  (paho's)
@@ -129,9 +133,11 @@ class BrokerClient:
             raise SourceError(f"the connection with {self._where} is lost: {self._paho.error_string(state)}")
 
     def close(self) -> None:
-        """Say good-bye where that is possible."""
-        self._client.disconnect()
-        self._client.loop(LOOK_S)
+        """Say good-bye where that is possible, and leave no socket open."""
+        with contextlib.suppress(OSError, ValueError):
+            self._client.disconnect()
+            self._client.loop(LOOK_S)
+        self._client.reinitialise()  # paho keeps the pair of sockets that wakes its loop until it is collected
 
     def _until(self, condition: Callable[[], bool], failing: str) -> None:
         deadline = time.monotonic() + CONNECT_TIMEOUT_S

@@ -1,6 +1,5 @@
 """Messages of an MQTT topic: a picture, a WAV file, or a reading as a JSON object or a line of values, by what the model takes."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -100,8 +99,7 @@ class MqttCapture:
             while not box.stopped.is_set():
                 client.serve()
         finally:
-            with contextlib.suppress(OSError, ValueError):
-                client.close()
+            client.close()
 
     def _take(self, box: Mailbox, topic: str, payload: bytes) -> None:
         self._number += 1

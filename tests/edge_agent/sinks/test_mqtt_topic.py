@@ -32,7 +32,7 @@ def subscribe(port: int, topic: str, heard: list[dict]) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
     client.on_subscribe = lambda *_: subscribed.append(True)
-    client.on_connect = lambda *_: client.subscribe(topic, 1)
+    client.on_connect = lambda client, *_: client.subscribe(topic, 1)
     client.connect("127.0.0.1", port)
     client.loop_start()
     wait_until(lambda: bool(subscribed))
