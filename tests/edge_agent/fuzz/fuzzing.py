@@ -10,6 +10,7 @@ import gc
 import logging
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -84,8 +85,13 @@ def fuzz(door: Door, folder: Path, *, seconds: float = 2.0, rounds: int = 1 << 3
 
 
 def _pass_over_what_is_there() -> None:
-    """What the process holds already (libraries of a gigabyte, in a run of all tests) is never searched for garbage again."""
-    gc.collect()
+    """What the process holds already (libraries of a gigabyte, in a run of all tests) is never searched for garbage again.
+
+    What others left open there is not held against this door.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     gc.freeze()
 
 
