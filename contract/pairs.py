@@ -44,7 +44,8 @@ class PairedResult(msgspec.Struct, frozen=True, omit_defaults=True):
     candidate gave no answer. `dropped`: chosen samples that the candidate did not get, since it was
     busy or they were too large. `score_difference`: the candidate's highest score minus the current
     version's. `blocks`, each `block_s` long, are in the order of time. `skipped` says why nothing
-    was paired, empty where the candidate ran in the shadow.
+    was paired, empty where the candidate ran in the shadow. `paused_s`: for so long the candidate was
+    ended and waited for, since the device was too hot; no block counts that time.
     """
 
     pairs: Amount = 0
@@ -58,6 +59,7 @@ class PairedResult(msgspec.Struct, frozen=True, omit_defaults=True):
     block_s: float = 0.0
     blocks: tuple[PairedBlock, ...] = ()
     skipped: str = ""
+    paused_s: float = 0.0
 
     @property
     def share(self) -> float | None:
@@ -77,14 +79,18 @@ def describe_pairs(result: PairedResult) -> str:
         return f"no shadow run: {result.skipped}"
     if result.share is None:
         missed = f" ({_count(result.errors, 'error')}, {result.dropped:,} dropped)" if result.errors or result.dropped else ""
-        return f"no pair of answers came{missed}"
+        return f"no pair of answers came{missed}{_paused(result)}"
     changes = ", ".join(f"{found.current}→{found.candidate} {_times(found.count)}" for found in result.disagreed[:_SHOWN])
     rest = result.disagreements - sum(found.count for found in result.disagreed[:_SHOWN])
     parts = [changes] if changes else []
     parts += [f"others {_times(rest)}"] if changes and rest else []
     text = f"disagreed on {100 * result.share:.1f} % of {_count(result.pairs, 'pair')}{': ' if parts else ''}{', '.join(parts)}"
     text += f"; no answer to {_count(result.errors, 'sample')}" if result.errors else ""
-    return text + (f"; {result.dropped:,} dropped" if result.dropped else "")
+    return text + (f"; {result.dropped:,} dropped" if result.dropped else "") + _paused(result)
+
+
+def _paused(result: PairedResult) -> str:
+    return f"; paused for {max(1, round(result.paused_s / 60))} min, too hot" if result.paused_s else ""
 
 
 def _count(number: int, noun: str) -> str:

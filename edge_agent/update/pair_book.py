@@ -24,6 +24,7 @@ class PairBook:
         self._block_s = shadow_s / BLOCKS_PER_SHADOW
         self._before = self._life = _NOTHING
         self._blocks: list[PairedBlock] = []
+        self.paused_s = 0.0
 
     @property
     def last_error(self) -> str:
@@ -60,6 +61,7 @@ class PairBook:
             score_difference=total.score_difference,
             block_s=self._block_s,
             blocks=tuple(self._blocks),
+            paused_s=self.paused_s,
         )
 
 

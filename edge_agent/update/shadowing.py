@@ -1,7 +1,9 @@
 """The work of `shadowing`: the candidate beside the version that serves, on the same samples; then a verdict from what was counted.
 
 Nothing that serves changes here. Where there is nothing to compare with the state is passed at once,
-with the reason in the paired result. Without labels it is about disagreement: who is right nobody knows.
+with the reason in the paired result. A device that becomes too hot ends the candidate and waits until it
+is cooler, as before a download; the time in the shadow stands still meanwhile. Without labels it is about
+disagreement: who is right nobody knows.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from edge_agent.update.pair_book import PairBook
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update
 from edge_agent.update.tools import SlotServing, Tools
+from edge_agent.update.waiting import Leave
 from edge_agent.worker.messages import Access, Served
 from edge_agent.worker.shadow_run import NoShadowError, ShadowError, ShadowOrder, ShadowRun
 from edge_agent.worker_keeper import Manner, Serving
@@ -27,6 +30,8 @@ JUDGED_FROM_PAIRS = 20
 """With fewer pairs a share says nothing: it is reported, and refuses no version."""
 MEMORY_FACTOR = 1.5
 """So many times the memory of the worker that serves must be available, or nothing is started beside it."""
+HEAT_EVERY_S = 10.0
+"""So often the sensors are asked. Twice in turn too hot ends the candidate: a short peak does not."""
 _AGAIN_S = 0.2
 
 log = logging.getLogger(__name__)
@@ -74,28 +79,62 @@ class ShadowTime:
         if not self._has_begun:
             self._has_begun, self._begun_s = True, self._loop.time()
 
+    def leave_out(self, passed_s: float) -> None:
+        """So much that has passed does not count."""
+        self._begun_s += passed_s
+
     @property
     def elapsed_s(self) -> float:
         """Seconds."""
         return self._loop.time() - self._begun_s
 
 
+class HeatGuard:
+    """Looks whether the device is too hot for a candidate, and waits until it is cooler."""
+
+    def __init__(self, leave: Leave) -> None:
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+        self._next_s = 0.0
+        self._was_hot = False
+
+    async def stays_hot(self) -> bool:
+        """True at the second look in turn at which it is; most calls do not look."""
+        if self._loop.time() < self._next_s:
+            return False
+        self._next_s = self._loop.time() + HEAT_EVERY_S
+        was_hot, self._was_hot = self._was_hot, await self._leave.is_too_hot()
+        return was_hot and self._was_hot
+
+    async def cool_down(self, update: Update, book: PairBook, time: ShadowTime) -> None:
+        """While no candidate runs; all waits of a shadow run share one patience. Raises StepFailedError with the pairs."""
+        try:
+            waited_s = await self._leave.to_cool_down(update, book.paused_s, was_hot=self._was_hot)
+        except StepFailedError as error:
+            raise StepFailedError(error.reason, f"in the shadow, {error.detail}", book.result()) from error
+        time.leave_out(waited_s - book.paused_s)
+        book.paused_s = waited_s
+        self._was_hot, self._next_s = False, self._loop.time() + HEAT_EVERY_S
+
+
 class Shadowing:
     """The work of one slot."""
 
-    def __init__(self, tools: Tools, slot: SlotServing) -> None:
+    def __init__(self, tools: Tools, slot: SlotServing, leave: Leave) -> None:
         self._tools = tools
         self._slot = slot
+        self._leave = leave
 
     async def run(self, update: Update) -> Succeeded:
         """Until the verdict; raises StepFailedError with the pairs."""
         if reason := self._reason_to_skip(update):
             return _skipped(update, reason)
         shadow_s = update.wish.policy.shadow_s
-        book, time = PairBook(shadow_s), ShadowTime()
+        book, time, heat = PairBook(shadow_s), ShadowTime(), HeatGuard(self._leave)
         while True:
+            await heat.cool_down(update, book, time)
             try:
-                verdict = await self._run_beside_present_worker(update, book, time)
+                verdict = await self._run_beside_present_worker(update, book, time, heat)
             except NoShadowError as error:
                 if self._slot.keeper.is_answering:
                     return _skipped(update, str(error))
@@ -113,21 +152,21 @@ class Shadowing:
         policy = self._slot.policy_of(update).wish.policy
         return judge(policy, book.result(), elapsed_s, min(policy.shadow_s, update.wish.policy.shadow_s))
 
-    async def _run_beside_present_worker(self, update: Update, book: PairBook, time: ShadowTime) -> ShadowVerdict | None:
-        """One life of the candidate; None where the worker that serves was replaced meanwhile."""
+    async def _run_beside_present_worker(self, update: Update, book: PairBook, time: ShadowTime, heat: HeatGuard) -> ShadowVerdict | None:
+        """One life of the candidate; None where the worker that serves was replaced meanwhile, or the device is too hot."""
         worker = self._slot.keeper.worker
         if worker is None:
             return None
         try:
             async with self._tools.machinery.shadow_beside(worker, self._order(update)) as run:
                 time.begin()
-                return await self._watch(update, run, book, time)
+                return await self._watch(update, run, book, time, heat)
         except ShadowError as error:
             raise StepFailedError(error.reason, error.detail, book.result()) from error
         finally:
             book.end_life()
 
-    async def _watch(self, update: Update, run: ShadowRun, book: PairBook, time: ShadowTime) -> ShadowVerdict | None:
+    async def _watch(self, update: Update, run: ShadowRun, book: PairBook, time: ShadowTime, heat: HeatGuard) -> ShadowVerdict | None:
         step_s = _step_s(update.wish.policy.shadow_s)
         while run.is_beside(self._slot.keeper.worker):
             await asyncio.sleep(step_s)
@@ -138,6 +177,9 @@ class Shadowing:
             verdict = self._judge(update, book, time.elapsed_s)
             if verdict.verdict is not GateVerdict.WAIT:
                 return verdict
+            if await heat.stays_hot():
+                log.info("The candidate in the shadow is ended until this device is cooler")
+                return None
         return None
 
     def _order(self, update: Update) -> ShadowOrder:

@@ -78,28 +78,41 @@ class Leave:
 
         await self._wait(update, find)
 
-    async def to_cool_down(self, update: Update) -> None:
-        """Once the device is not too hot; raises StepFailedError where it stays so."""
-        patience_s = self._tools.settings.update_heat_patience_s
-        hot = await self._wait_for_cooler(update, patience_s)
+    async def to_cool_down(self, update: Update, waited_s: float = 0.0, *, was_hot: bool = False) -> float:
+        """Once the device is not too hot; gives for how long it waited, `waited_s` of before included.
+
+        Where it `was_hot` just now it must be cooler by the margin, as whoever has waited.
+
+        Raises:
+            StepFailedError: it stays too hot.
+        """
+        loop = asyncio.get_running_loop()
+        patience_s, begun_s = self._tools.settings.update_heat_patience_s, loop.time()
+        hot = await self._wait_for_cooler(update, patience_s - waited_s, has_waited=was_hot)
         if hot is not None:
             words = temperature_words(hot)
             raise StepFailedError(
                 FailureReason.DEVICE_NOT_READY, f"for {patience_s:g} s {find_heat(hot, self._max_c)} (now {words}); cool the device"
             )
+        passed_s = loop.time() - begun_s
+        return waited_s + (passed_s if passed_s >= LOOK_AGAIN_S else 0.0)  # less is what a look takes
 
     async def to_measure(self, update: Update) -> None:
         """Once latencies tell something, or after some minutes all the same."""
         await self._wait_for_cooler(update, min(SELF_TEST_HEAT_PATIENCE_S, self._tools.settings.update_heat_patience_s))
 
+    async def is_too_hot(self) -> bool:
+        """Whether it is too hot just now to go on."""
+        return bool(find_heat(await self._read_heat(), self._max_c))
+
     async def is_slowed_down(self) -> bool:
         """Whether latencies measured just now mislead."""
         return is_slowed_down(await self._read_heat(), self._max_c)
 
-    async def _wait_for_cooler(self, update: Update, patience_s: float) -> Heat | None:
+    async def _wait_for_cooler(self, update: Update, patience_s: float, *, has_waited: bool = False) -> Heat | None:
         """None once it is cool enough; else what was read last, after `patience_s`."""
         loop = asyncio.get_running_loop()
-        until_s, heat, has_waited = loop.time() + patience_s, Heat(), False
+        until_s, heat = loop.time() + patience_s, Heat()
 
         async def find() -> str:
             nonlocal heat, has_waited

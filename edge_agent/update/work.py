@@ -46,7 +46,7 @@ class UpdateWork:
             UpdateState.VERIFYING: self._fetching.verify,
             UpdateState.STAGED: self._stage,
             UpdateState.SELF_TESTING: self._self_test,
-            UpdateState.SHADOWING: Shadowing(tools, slot).run,
+            UpdateState.SHADOWING: Shadowing(tools, slot, self._leave).run,
             UpdateState.ACTIVATING: self._activate,
             UpdateState.PROBATION: self._watch_probation,
             UpdateState.COMMITTING: self._commit,

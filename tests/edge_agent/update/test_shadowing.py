@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import UpdatePolicy
-from contract.pairs import BLOCKS_PER_SHADOW, SCORE_DIFFERENCE_BOUNDS, SHADOW_PATIENCE, Disagreement, PairedBlock, PairedResult
+from contract.pairs import (
+    BLOCKS_PER_SHADOW,
+    SCORE_DIFFERENCE_BOUNDS,
+    SHADOW_PATIENCE,
+    Disagreement,
+    PairedBlock,
+    PairedResult,
+    describe_pairs,
+)
 from contract.sketches import LATENCY_BOUNDS_US, Histogram
-from contract.states import FailureReason, GateVerdict, UpdateState
+from contract.states import VERSION_FAULTS, FailureReason, GateVerdict, UpdateState
+from edge_agent.heat import Heat, read_heat
+from edge_agent.sensors import Zone
 from edge_agent.update.pair_book import PairBook
 from edge_agent.update.plan import StepFailedError
 from edge_agent.update.records import Installed, Update
-from edge_agent.update.shadowing import Shadowing, judge
+from edge_agent.update.shadowing import HEAT_EVERY_S, Shadowing, judge
+from edge_agent.update.waiting import LOOK_AGAIN_S, Leave
+from edge_agent.update.work_time import Turn, WorkTime
 from edge_agent.worker.messages import Paired
 from edge_agent.worker.shadow_run import NoShadowError, ShadowError
 from edge_agent.worker_keeper import KeeperSettings, Serving, WorkerKeeper
@@ -29,6 +42,7 @@ from tests.simulators.virtual_time import run_virtually
 PASS, WAIT, FAIL = GateVerdict.PASS, GateVerdict.WAIT, GateVerdict.FAIL
 POLICY = UpdatePolicy(shadow_s=60.0, shadow_min_pairs=50, shadow_max_disagreement=0.05, error_share=0.02)
 ANY = UpdatePolicy(shadow_s=60.0)
+BOARDS = Path(__file__).parents[2] / "golden" / "sysfs"
 GOOD = PairedResult(pairs=100, disagreements=5)
 
 
@@ -146,17 +160,31 @@ class Site:
         self.pairs_per_s, self.fault, self.trouble_after_s = 10.0, None, 1e9
         self.start_takes_s = 0.0
         self.at: Any = None  # what happens at each look
+        self.heat: Callable[[], Heat] = Heat
+        self.waits: list[str] = []
+        self.running = 0
         store = SimpleNamespace(version_folder=lambda digest: tmp_path / digest)
-        self.tools: Any = SimpleNamespace(
-            store=store, settings=SimpleNamespace(threads=1), machinery=SimpleNamespace(shadow_beside=self.shadow_beside)
-        )
+        settings = SimpleNamespace(threads=1, update_heat_patience_s=3600.0, update_max_temperature_c=0.0)
+        machinery = SimpleNamespace(shadow_beside=self.shadow_beside, read_heat=self.read_heat, in_thread=self.in_thread)
+        self.tools: Any = SimpleNamespace(store=store, settings=settings, machinery=machinery, turn=Turn())
+
+    def read_heat(self) -> Heat:
+        return self.heat()
+
+    async def in_thread(self, _name: str, function: Callable[[], Heat]) -> Heat:
+        return function()
+
+    def say_waits(self, state: UpdateState, text: str) -> None:
+        assert state is UpdateState.SHADOWING
+        assert not self.running, "no candidate runs while it waits"
+        self.waits.append(text)
 
     def policy_of(self, update: Update) -> Update:
         return self.update
 
     def work(self) -> Any:
         slot: Any = self
-        return Shadowing(self.tools, slot).run(self.update)
+        return Shadowing(self.tools, slot, Leave(self.tools, slot, WorkTime())).run(self.update)
 
     @contextlib.asynccontextmanager
     async def shadow_beside(self, worker: object, order: Any) -> AsyncIterator[Any]:
@@ -164,7 +192,11 @@ class Site:
         if self.fault is not None:
             raise self.fault
         self.begun.append(order)
-        yield _Run(self, worker)
+        self.running += 1
+        try:
+            yield _Run(self, worker)
+        finally:
+            self.running -= 1
 
 
 class _Run:
@@ -306,3 +338,115 @@ def test_the_time_in_the_shadow_begins_when_the_candidate_is_ready(tmp_path: Any
     site = Site(tmp_path, installed(1), POLICY)
     site.start_takes_s = 50.0
     assert run_virtually(site.work()).paired.pairs >= 590
+
+
+# Heat
+
+HOT, WARM, COOL = Heat((Zone(91.0),)), Heat((Zone(84.0),)), Heat((Zone(60.0),))
+WAITS = "waits to cool down: it is hotter than 85 °C"
+
+
+def run_timed(site: Site) -> tuple[Any, float]:
+    """What came out, and how long it took."""
+
+    async def story() -> tuple[Any, float]:
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        return await site.work(), loop.time() - begun_s
+
+    return run_virtually(story())
+
+
+def heat_by_time(*changes: tuple[float, Heat]) -> Callable[[], Heat]:
+    """The heat that came last, by seconds since the first reading."""
+    begun_s: list[float] = []
+
+    def read() -> Heat:
+        now_s = asyncio.get_running_loop().time()
+        begun_s[:] = begun_s or [now_s]
+        return [heat for at_s, heat in ((0.0, COOL), *changes) if now_s - begun_s[0] >= at_s][-1]
+
+    return read
+
+
+def test_a_device_that_becomes_hot_ends_the_candidate_until_it_is_cooler_and_the_time_stands_still(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.heat = heat_by_time((25.0, HOT), (300.0, WARM), (600.0, COOL))
+    done, took_s = run_timed(site)
+    assert len(site.begun) == 2
+    assert (set(site.waits[:-1]), site.waits[-1]) == ({WAITS}, "")
+    assert 560 <= done.paired.paused_s <= 600 + LOOK_AGAIN_S
+    assert took_s == pytest.approx(60 + done.paired.paused_s, abs=3)
+    assert done.paired.pairs == pytest.approx(600, abs=20), "what came before counts, and the rest of the time is made up for"
+    assert len(done.paired.blocks) <= BLOCKS_PER_SHADOW + 1
+    assert "; paused for 9 min, too hot" in describe_pairs(done.paired)
+
+
+def test_a_short_peak_ends_no_candidate(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.heat = heat_by_time((HEAT_EVERY_S * 1.5, HOT), (HEAT_EVERY_S * 2.5, COOL))
+    done, _ = run_timed(site)
+    assert (len(site.begun), site.waits, done.paired.paused_s) == (1, [], 0.0)
+    assert "paused" not in describe_pairs(done.paired)
+
+
+def test_no_candidate_begins_on_a_device_that_is_hot_from_the_start(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.heat = heat_by_time((0.0, HOT), (100.0, COOL))
+    done, took_s = run_timed(site)
+    assert len(site.begun) == 1
+    assert took_s == pytest.approx(60 + done.paired.paused_s, abs=3)
+
+
+def test_a_device_that_stays_hot_in_the_shadow_fails_with_its_pairs_and_does_not_blame_the_version(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.heat = heat_by_time((25.0, HOT))
+    with pytest.raises(
+        StepFailedError, match=r"in the shadow, for 3600 s it is hotter than 85 °C \(now 91 °C\); cool the device"
+    ) as caught:
+        run_virtually(site.work())
+    assert caught.value.reason is FailureReason.DEVICE_NOT_READY
+    assert caught.value.reason not in VERSION_FAULTS
+    assert caught.value.paired is not None
+    assert caught.value.paired.pairs >= 200
+
+
+def warming(site: Site) -> Callable[[], Heat]:
+    """A device that a candidate heats by a degree each second, and that loses one in twenty without."""
+    celsius, seen_s = 60.0, 0.0
+
+    def read() -> Heat:
+        nonlocal celsius, seen_s
+        now_s = asyncio.get_running_loop().time()
+        celsius += (now_s - seen_s) * (1.0 if site.running else -0.05) if seen_s else 0.0
+        seen_s = now_s
+        return Heat((Zone(celsius),))
+
+    return read
+
+
+def test_a_device_that_a_candidate_makes_hot_again_and_again_has_one_patience_for_all_waits(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), msgspec.structs.replace(POLICY, shadow_s=86400.0))
+    site.heat = warming(site)
+    with pytest.raises(StepFailedError, match="in the shadow, for 3600 s") as caught:
+        run_virtually(site.work())
+    assert caught.value.reason is FailureReason.DEVICE_NOT_READY
+    assert 1 < len(site.begun) < 40
+    assert caught.value.paired is not None
+    assert caught.value.paired.paused_s <= 3600
+
+
+@pytest.mark.parametrize("board", ["raspberry-pi-4", "jetson-orin-nano", "x86-desktop", "virtual-machine"])
+def test_on_a_recorded_board_that_is_cool_it_runs_through(tmp_path: Any, board: str) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    site.heat = lambda: read_heat(BOARDS / board)
+    assert run_virtually(site.work()).paired.paused_s == 0
+
+
+def test_a_recorded_board_that_becomes_hot_waits_then_goes_on(tmp_path: Any) -> None:
+    site = Site(tmp_path, installed(1), POLICY)
+    hot, cool = read_heat(BOARDS / "raspberry-pi-5-undervolted"), read_heat(BOARDS / "raspberry-pi-4")
+    site.heat = heat_by_time((25.0, hot), (300.0, cool))
+    done = run_virtually(site.work())
+    assert len(site.begun) == 2
+    assert 200 <= done.paired.paused_s <= 300

@@ -222,6 +222,40 @@ def test_latencies_of_a_device_that_became_hot_are_marked(world: World, device: 
     assert "waits to cool down: it is hotter than 85 °C" in device.words(S.STAGED)
 
 
+def test_a_device_that_the_self_test_made_hot_waits_before_its_shadow_run(world: World, device: WatchedDevice) -> None:
+    readings = iter([HOT] * 5)
+    world.heat = lambda: next(readings, Heat((Zone(60.0),))) if device.state is S.SHADOWING else Heat()
+    assert device.live([world.wish(2, 2, shadow=True)])
+    found = ended(device)
+    assert found.state is S.DONE
+    assert found.paired is not None
+    assert found.paired.pairs
+    assert found.paired.paused_s == pytest.approx(100, abs=1)
+    assert "waits to cool down: it is hotter than 85 °C" in device.words(S.SHADOWING)
+
+
+def test_a_device_that_stays_hot_in_the_shadow_fails_the_update_but_does_not_blame_the_version(world: World, device: WatchedDevice) -> None:
+    world.heat = lambda: HOT if device.state is S.SHADOWING else Heat()
+    assert device.live([world.wish(2, 2, shadow=True)])
+    found = ended(device)
+    assert (found.state, found.reason) == (S.FAILED, FailureReason.DEVICE_NOT_READY)
+    assert "in the shadow, for 3600 s it is hotter" in found.detail
+    assert not device.store.load_quarantine()
+
+
+def test_a_restart_while_it_waits_to_cool_down_in_the_shadow_counts_no_attempt(world: World, device: WatchedDevice, tmp_path: Path) -> None:
+    asked = [world.wish(2, 2, shadow=True)]
+    for _ in range(4):
+        world.heat = lambda device=device: HOT if device.state is S.SHADOWING else Heat()
+        device.on_report = lambda report, device=device: device.gone.set() if report.detail.startswith("waits to cool") else None
+        device.live(asked)
+        assert ended(device).state is S.SHADOWING
+        device, asked = again(world, tmp_path), []
+    world.heat = Heat
+    assert device.live([])
+    assert (ended(device).state, ended(device).attempt) == (S.DONE, 1)
+
+
 def test_an_update_waits_for_a_right_clock_a_day_long(world: World, device: WatchedDevice) -> None:
     def on_report(report: UpdateReport) -> None:
         if report.detail == "waits for a right clock, 1970-01-01 can not be" and len(device.said) < 3:
