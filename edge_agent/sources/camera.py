@@ -21,7 +21,7 @@ from edge_agent.sources.device_secrets import SecretName, read_secret, with_acco
 from edge_agent.sources.live import LivePolicy, Mailbox, ThreadedSource
 from edge_agent.sources.source import Options, SourceError, resolve
 
-POLICY = LivePolicy(slots=1)
+POLICY = LivePolicy(slots=1, silent_s=10.0)
 NETWORK_TIMEOUT_MS = 5000
 BROKEN_IN_A_ROW = 10
 FALLBACK_PER_SECOND = 25.0

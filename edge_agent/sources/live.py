@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_agent.engine.errors import InputError
+from edge_agent.sources.silence import Silence
 from edge_agent.sources.source import Item, SourceDropped, SourceError, SourceNotice, SourceSample
 
 JOIN_S = 1.0
@@ -27,12 +28,16 @@ log = logging.getLogger(__name__)
 
 
 class LivePolicy(NamedTuple):
-    """How a live source is handled: `slots` samples may wait; trouble is said after `patience_s`."""
+    """How a live source is handled: `slots` samples may wait; trouble is said after `patience_s`.
+
+    A device that is open may give nothing for `silent_s` before that is said; 0: for as long as it likes.
+    """
 
     slots: int = 1
     backoff_first_s: float = 0.2
     backoff_last_s: float = 30.0
     patience_s: float = 5.0
+    silent_s: float = 0.0
 
 
 class Mailbox:
@@ -102,11 +107,11 @@ class Mailbox:
         self.put(name, sample)
         return not self.stopped.is_set()
 
-    def tell_trouble(self, text: str) -> None:
+    def tell_trouble(self, text: str, *, failed: bool) -> None:
         """Say that no samples come, and why; the next sample says that it is over."""
         with self._room:
             self._trouble_told = True
-            self._others.append(SourceNotice(text, failed=not self.put_count))
+            self._others.append(SourceNotice(text, failed))
         self._tell()
 
     def end(self, error: SourceError | None) -> None:
@@ -212,9 +217,26 @@ class ThreadedSource:
     async def items(self) -> AsyncGenerator[Item, None]:
         """Samples, losses and trouble as they come."""
         slots = 1 if self._policy is None else self._policy.slots
-        async with aclosing(self._items_of(Mailbox(self._name, slots, asyncio.get_running_loop()))) as items:
-            async for item in items:
-                yield item
+        box = Mailbox(self._name, slots, asyncio.get_running_loop())
+        watch = asyncio.create_task(self._watch_silence(box), name=f"silence-{self._name}"[:60])
+        try:
+            async with aclosing(self._items_of(box)) as items:
+                async for item in items:
+                    yield item
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+
+    async def _watch_silence(self, box: Mailbox) -> None:
+        """Say that the device stalls: nobody else notices, since neither a sample nor an error comes."""
+        if self._policy is None or not self._policy.silent_s:
+            return
+        silence = Silence(self._name, self._policy.silent_s, time.monotonic())
+        while True:
+            await asyncio.sleep(silence.look_every_s)
+            told = silence.look(time.monotonic(), self.silent_s, has_given=bool(box.put_count))
+            if told is not None:
+                box.tell_trouble(told.text, failed=told.failed)
 
     async def _items_of(self, box: Mailbox) -> AsyncGenerator[Item, None]:
         run = self._run_once if self._policy is None else self._run_live
@@ -248,7 +270,7 @@ class ThreadedSource:
                 tries, begun_s, told = 0, time.monotonic(), False
             if not told and time.monotonic() - begun_s >= policy.patience_s:
                 told = True
-                box.tell_trouble(f"{error or f'{self._name} came to its end'}; it is tried again")
+                box.tell_trouble(f"{error or f'{self._name} came to its end'}; it is tried again", failed=not box.put_count)
             box.stopped.wait(min(policy.backoff_last_s, policy.backoff_first_s * 2.0 ** min(tries, 20)))
             tries += 1
 

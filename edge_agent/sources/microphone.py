@@ -18,7 +18,7 @@ from edge_agent.sources.sound_windows import plan_windows
 from edge_agent.sources.source import Options, SourceError
 
 RECORDER = "arecord"
-POLICY = LivePolicy(slots=4)
+POLICY = LivePolicy(slots=4, silent_s=10.0)
 END_S = 1.0
 _BYTES_PER_SAMPLE = 2
 

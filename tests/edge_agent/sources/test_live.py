@@ -228,3 +228,56 @@ def test_a_file_owes_nothing() -> None:
     source = ThreadedSource("s", capture, None)
     drive(source, lambda _: False)
     assert seen == [0.0]
+
+
+def test_a_device_that_is_open_and_gives_nothing_is_said_once_and_so_is_its_end() -> None:
+    gives = threading.Event()
+
+    def capture(box: Mailbox) -> None:
+        box.put("s", sample(1))
+        gives.wait(10)
+        box.put("s", sample(2))
+        box.stopped.wait()
+
+    def on_item(item: Item) -> None:
+        if isinstance(item, SourceNotice):
+            gives.set()
+
+    source = ThreadedSource("s", capture, LivePolicy(silent_s=0.05))
+    items = drive(source, lambda found: sum(isinstance(item, SourceSample) for item in found) == 2, on_item)
+    notices = [item for item in items if isinstance(item, SourceNotice)]
+    assert len(notices) == 2
+    assert "s has given nothing for" in notices[0].text
+    assert not notices[0].failed
+    assert notices[1] == SourceNotice("s gives samples again")
+
+
+def test_a_device_that_is_open_and_never_gave_a_sample_has_failed_in_the_end() -> None:
+    def capture(box: Mailbox) -> None:
+        box.stopped.wait()
+
+    items = drive(ThreadedSource("s", capture, LivePolicy(silent_s=0.05)), lambda found: len(found) == 2)
+    assert [(item.failed, "never a sample" in item.text) for item in items if isinstance(item, SourceNotice)] == [
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_a_source_that_may_be_silent_or_is_delivered_says_nothing_of_silence() -> None:
+    def capture(box: Mailbox) -> None:
+        box.stopped.wait(0.3)
+        box.put("s", sample(1))
+        box.stopped.wait()
+
+    assert [type(item) for item in drive(ThreadedSource("s", capture, QUICK), bool)] == [SourceSample]
+    found: list[Item] = []
+
+    async def story() -> None:
+        source = ThreadedSource("s", capture, LivePolicy(silent_s=0.02))
+        delivering = asyncio.create_task(source.deliver(found.append))
+        await asyncio.to_thread(wait_until, lambda: bool(found))
+        delivering.cancel()
+        await asyncio.wait([delivering])
+
+    asyncio.run(story())
+    assert [type(item) for item in found] == [SourceSample]
