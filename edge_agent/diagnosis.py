@@ -22,6 +22,7 @@ from edge_agent.home_lock import HomeLock
 from edge_agent.http_client import HttpError, ServerHttp
 from edge_agent.last_good_settings import LAST_GOOD_FILE, load_last_good
 from edge_agent.memory import Remembered
+from edge_agent.ownership import advice, check_readable, find_foreign
 from edge_agent.settings import Settings, SettingsError, load_settings
 from edge_agent.status import STALE_S, find_obstacle, read_status
 from edge_agent.trust_store import TrustError, TrustStore
@@ -37,7 +38,7 @@ CLOCK_TOLERANCE_S = 300.0
 def examine(home: Home) -> list[Finding]:
     """All checks in the order in which a person would fix things."""
     found = [_python(), _runtimes(), _clock(), _folder(home)]
-    if home.state.is_dir():
+    if found[-1].verdict == GOOD:
         checks: tuple[Callable[[Home], Finding], ...] = (
             _disk,
             _settings,
@@ -49,7 +50,7 @@ def examine(home: Home) -> list[Finding]:
             _journal,
         )
         found += [check(home) for check in checks] + _door(home) + examine_conditions(home) + _patches(home) + _usb_folder(home)
-        found += _said_by_agent(home)
+        found += _foreign(home) + _said_by_agent(home)
     return found
 
 
@@ -92,11 +93,22 @@ def _runtimes() -> Finding:
 
 
 def _folder(home: Home) -> Finding:
-    if home.state.is_dir():
-        return Finding("Folder", GOOD, str(home.folder))
-    return Finding(
-        "Folder", WRONG, f"{home.folder} is no agent's folder", "Begin with `eyelet-agent enroll TOKEN` or `eyelet-agent install PACKAGE`"
-    )
+    try:
+        if not home.state.is_dir():
+            begin = "Begin with `eyelet-agent enroll TOKEN` or `eyelet-agent install PACKAGE`"
+            return Finding("Folder", WRONG, f"{home.folder} is no agent's folder", begin)
+        check_readable(home)
+    except (HomeError, PermissionError) as error:
+        return Finding("Folder", WRONG, str(error))
+    return Finding("Folder", GOOD, str(home.folder))
+
+
+def _foreign(home: Home) -> list[Finding]:
+    foreign = find_foreign(home)
+    if foreign is None:
+        return []
+    text = f"{foreign.path} belongs to {foreign.owner}, and the agent is {foreign.agents_user}, who can not replace it"
+    return [Finding("Folder", WRONG, text, advice(foreign, home))]
 
 
 def _disk(home: Home) -> Finding:

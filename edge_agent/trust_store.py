@@ -41,11 +41,12 @@ class TrustStore:
 
         Raises:
             TrustError: the file is none, or its name belongs to another key already.
+            OSError: it can not be read.
         """
         try:
             data = read_bounded(file, KEY_MAX_BYTES)
             name, key = public_key_from_bytes(data)
-        except (ContractError, OSError) as error:
+        except ContractError as error:
             raise TrustError(f"{file.name} is no public key: {error}. Export one with `eyelet-studio keys export-public`") from error
         known = self.keys()
         if name in known and known[name].keyid != key.keyid:

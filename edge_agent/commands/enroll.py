@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from contract.codec import encode
-from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.commands.options import errors_in_words, home_option, json_option, own_home
 from edge_agent.enrolment import EnrolmentError, enrol
 from edge_agent.hardware import agent_version, hardware_class
-from edge_agent.home import HomeError, make_home
+from edge_agent.home import HomeError
 from edge_agent.settings import SettingsError, load_settings
 
 
@@ -20,9 +20,10 @@ from edge_agent.settings import SettingsError, load_settings
 def enroll(token: str, home_folder: Path, again: bool, as_json: bool) -> None:
     """Enrol this device with the claim TOKEN (a line, or a file that holds it)."""
     with errors_in_words(EnrolmentError, HomeError, SettingsError):
-        home = make_home(home_folder)
+        text = _read_token(token)
+        home = own_home(home_folder)
         chosen = load_settings(home.folder).hardware_class or hardware_class()
-        record = enrol(home, _read_token(token), hardware_class=chosen, agent_version=agent_version(), again=again)
+        record = enrol(home, text, hardware_class=chosen, agent_version=agent_version(), again=again)
     if as_json:
         click.echo(encode(record).decode())
         return

@@ -12,9 +12,9 @@ from contract.errors import ContractError
 from contract.messages import DEFAULT_SLOT
 from contract.package import opened
 from contract.states import UpdateState
-from edge_agent.commands.options import errors_in_words, home_option, json_option, log_to_stderr, refuse_newer
+from edge_agent.commands.options import errors_in_words, home_option, json_option, log_to_stderr, own_home, refuse_newer
 from edge_agent.enrolment import ENROLMENT_FILE
-from edge_agent.home import Home, HomeError, make_home
+from edge_agent.home import Home, HomeError
 from edge_agent.home_lock import HomeLock
 from edge_agent.inbox import drop_bundle, drop_package
 from edge_agent.listening import ListenError
@@ -41,7 +41,7 @@ def install(file: Path, home_folder: Path, force: bool, as_json: bool) -> None:
     over within seconds.
     """
     with errors_in_words(ContractError, TrustError, HomeError, SettingsError, ListenError, IdentityError, OSError):
-        home = make_home(home_folder)
+        home = own_home(home_folder)
         name = _drop_bundle(home, file, force=force) if is_bundle_name(file.name) else _drop_package(home, file, force=force)
         if is_running(home):
             click.echo(f"{name} is handed to the running agent; `eyelet-agent doctor` tells how it went.", err=True)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,22 +16,45 @@ from edge_agent.commands.printable import printable
 
 if TYPE_CHECKING:
     from contract.manifest import Manifest
+    from edge_agent.home import Home
 
 DEFAULT_HOME = "~/.local/share/eyelet-agent"
+SYSTEM_HOME = "/var/lib/eyelet-agent"
+"""Of the agent that the system starts."""
+
+
+def _default_home() -> str:
+    own = Path(DEFAULT_HOME).expanduser()
+    return SYSTEM_HOME if not own.exists() and Path(SYSTEM_HOME).is_dir() else str(own)
 
 
 def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--home DIR`, by default from EYELET_AGENT_HOME."""
+    """`--home DIR`, by default from EYELET_AGENT_HOME; else the user's, and the system's where the user has none."""
     option = click.option(
         "--home",
         "home_folder",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, readable=False, path_type=Path),
         envvar="EYELET_AGENT_HOME",
-        default=DEFAULT_HOME,
-        show_default=True,
+        default=_default_home,
+        show_default=f"{DEFAULT_HOME}, or {SYSTEM_HOME} where that alone is",
         help="The agent's folder.",
     )
     return option(function)
+
+
+def own_home(home_folder: Path) -> "Home":
+    """The agent's folder, made where it is missing, for a command that writes into it: as the user who runs the agent.
+
+    Raises:
+        HomeError: it can not be made, or is another user's.
+    """
+    from edge_agent.home import Home, make_home
+    from edge_agent.ownership import become_agents_user, check_readable
+
+    become_agents_user(Home(home_folder.expanduser().absolute()))
+    home = make_home(home_folder)
+    check_readable(home)
+    return home
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,9 +75,22 @@ def errors_in_words(*kinds: type[Exception]) -> Iterator[None]:
         raise click.ClickException(_in_words(error)) from error
 
 
+def users_name() -> str:
+    """Who this process is, which may be another than the one who typed the command."""
+    from getpass import getuser
+
+    if os.name != "posix":
+        return getuser()
+    from edge_agent.ownership import name_of
+
+    return name_of(os.geteuid())
+
+
 def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; free some space and do it again"
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{printable(str(error.filename))} is closed to {users_name()}; put it where that user may use it"
     return printable(str(error))
 
 

@@ -1,6 +1,7 @@
 """`eyelet-agent run`."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
@@ -11,11 +12,14 @@ from edge_agent.commands.options import errors_in_words, home_option, log_to_std
 from edge_agent.home import Home, HomeError, make_home
 from edge_agent.last_good_settings import InForce, settle_settings
 from edge_agent.listening import ListenError
+from edge_agent.ownership import check_readable, describe, find_foreign
 from edge_agent.settings import SettingsError
 from edge_agent.worker.child_identity import examine_identity
 from edge_agent.worker.early_start import EarlyStart
 from edge_agent.worker.preloading import expect_of
 from edge_agent.worker_folders import IdentityError
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -36,6 +40,9 @@ def run(home_folder: Path, http_port: int | None, verbose: bool) -> None:
     log_to_stderr(verbose=verbose)
     with errors_in_words(HomeError, SettingsError, ListenError, IdentityError):
         home = make_home(home_folder)
+        check_readable(home)
+        if (foreign := find_foreign(home)) is not None:
+            log.warning("%s", describe(foreign, home))
         in_force = settle_settings(home)
         if http_port is not None:
             in_force = in_force._replace(settings=msgspec.structs.replace(in_force.settings, http_port=http_port))

@@ -9,9 +9,9 @@ from contract.bundle import FIRST_ROOT, is_bundle_name, opened_bundle
 from contract.codec import DOCUMENT_MAX_BYTES
 from contract.errors import ContractError
 from contract.files import read_bounded
-from edge_agent.commands.options import errors_in_words, home_option, json_option
+from edge_agent.commands.options import errors_in_words, home_option, json_option, own_home
 from edge_agent.enrolment import ENROLMENT_FILE
-from edge_agent.home import HomeError, make_home
+from edge_agent.home import HomeError
 from edge_agent.trust_store import TrustError, TrustStore, pin_root
 
 
@@ -26,7 +26,7 @@ def trust() -> None:
 def list_keys(home_folder: Path, as_json: bool) -> None:
     """List the trusted keys."""
     with errors_in_words(TrustError, HomeError):
-        keys = TrustStore(make_home(home_folder).trust).keys()
+        keys = TrustStore(own_home(home_folder).trust).keys()
     if as_json:
         click.echo(json.dumps([{"name": name, "keyid": key.keyid} for name, key in keys.items()]))
         return
@@ -41,8 +41,8 @@ def list_keys(home_folder: Path, as_json: bool) -> None:
 @home_option
 def add(file: Path, home_folder: Path) -> None:
     """Trust the public key in FILE (*.pub.json)."""
-    with errors_in_words(TrustError, HomeError):
-        name, key = TrustStore(make_home(home_folder).trust).add(file)
+    with errors_in_words(TrustError, HomeError, OSError):
+        name, key = TrustStore(own_home(home_folder).trust).add(file)
     click.echo(f"{name} ({key.keyid}) is trusted for lone packages.")
 
 
@@ -52,7 +52,7 @@ def add(file: Path, home_folder: Path) -> None:
 def remove(name: str, home_folder: Path) -> None:
     """Trust the key NAME no longer."""
     with errors_in_words(TrustError, HomeError):
-        TrustStore(make_home(home_folder).trust).remove(name)
+        TrustStore(own_home(home_folder).trust).remove(name)
     click.echo(f"{name} is trusted no longer.")
 
 
@@ -63,7 +63,7 @@ def remove(name: str, home_folder: Path) -> None:
 def root(file: Path, sha256: str, home_folder: Path) -> None:
     """Pin the root of trust in FILE (a bundle, or 1.root.json), so that bundles can be installed without a fleet."""
     with errors_in_words(TrustError, HomeError, ContractError, OSError):
-        home = make_home(home_folder)
+        home = own_home(home_folder)
         if (home.identity / ENROLMENT_FILE).exists():
             raise click.ClickException("this device belongs to a fleet, whose root it pinned when it was enrolled")
         pin_root(home.trust, _read_root(file), sha256)

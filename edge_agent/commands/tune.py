@@ -20,6 +20,7 @@ from edge_agent.hardware import installed_runtimes
 from edge_agent.heat import is_slowed_down, read_heat
 from edge_agent.home import Home, HomeError, find_home
 from edge_agent.memory import Memory
+from edge_agent.ownership import become_agents_user
 from edge_agent.trust_store import TrustError, TrustStore
 from edge_agent.tuning import Choice, Demands, Row, Verdict, build_choice, choose, measure, processors, save_choice, thread_counts
 from edge_agent.update.slots import CURRENT, SlotStore
@@ -82,6 +83,7 @@ def tune(  # noqa: PLR0917  (click hands every option over by name)
 @contextlib.contextmanager
 def _subject(package: Path | None, home_folder: Path, slot: str) -> Iterator[Subject]:
     home = Home(home_folder.expanduser().absolute())
+    become_agents_user(home)
     if package is not None:
         with opened(package, TrustStore(home.trust).keys()) as checked:
             refuse_newer(checked.manifest)
