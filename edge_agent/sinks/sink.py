@@ -53,7 +53,7 @@ class SinkHealth:
 
     def fails(self, reason: object, *, lost: int = 1, refused: bool = False) -> None:
         """A record was not taken; `on_broken` is called, by this thread, where the one before was."""
-        self.reason = shorten(reason).encode(errors="replace").decode()  # names of files may be no text
+        self.reason = " ".join(shorten(reason).split()).encode(errors="replace").decode()  # names of files may be no text
         self.lost += lost
         self.refused += lost if refused else 0
         if not self.is_broken:

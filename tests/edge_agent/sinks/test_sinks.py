@@ -61,7 +61,12 @@ class WordlessError(Exception):
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(KeyError("blue"), "KeyError: 'blue'"), (WordlessError(), "WordlessError"), (ValueError("x" * 2_000_000), "ValueError: xxx")],
+    [
+        (KeyError("blue"), "KeyError: 'blue'"),
+        (WordlessError(), "WordlessError"),
+        (ValueError("x" * 2_000_000), "ValueError: xxx"),
+        (ValueError("no\n  lamp\n"), "ValueError: no lamp"),
+    ],
 )
 def test_what_the_owners_function_raises_is_a_refused_record_in_few_words(tmp_path: Path, error: Exception, words: str) -> None:
     raised = [error, error, None]
