@@ -19,6 +19,7 @@ DISAGREEMENTS_LISTED = 20
 BLOCKS_PER_SHADOW = 20
 """A block is this part of the policy's `shadow_s`."""
 _SHOWN = 3
+_SECONDS_UNTIL_S = 120.0
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -90,7 +91,10 @@ def describe_pairs(result: PairedResult) -> str:
 
 
 def _paused(result: PairedResult) -> str:
-    return f"; paused for {max(1, round(result.paused_s / 60))} min, too hot" if result.paused_s else ""
+    if not result.paused_s:
+        return ""
+    length = f"{result.paused_s:.0f} s" if result.paused_s < _SECONDS_UNTIL_S else f"{result.paused_s / 60:.0f} min"
+    return f"; paused for {length}, too hot"
 
 
 def _count(number: int, noun: str) -> str:

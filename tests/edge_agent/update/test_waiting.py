@@ -11,6 +11,7 @@ import pytest
 
 from contract.bundle import BUNDLE_SUFFIX
 from contract.messages import UpdatePolicy, UpdateReport
+from contract.pairs import describe_pairs
 from contract.states import FailureReason, UpdateState
 from edge_agent.diagnosis import examine
 from edge_agent.heat import Heat
@@ -231,6 +232,7 @@ def test_a_device_that_the_self_test_made_hot_waits_before_its_shadow_run(world:
     assert found.paired is not None
     assert found.paired.pairs
     assert found.paired.paused_s == pytest.approx(100, abs=1)
+    assert "; paused for 100 s, too hot" in describe_pairs(found.paired)
     assert "waits to cool down: it is hotter than 85 °C" in device.words(S.SHADOWING)
 
 
