@@ -11,8 +11,9 @@ from contract.claims import parse_token
 from contract.codec import encode
 from contract.rest import EnrollRequest
 from contract.signing import generate_key, public_key_to_dict
-from fleet_server.api.application import build_application
+from fleet_server.api import application
 from fleet_server.api.floor import Floor
+from fleet_server.api.guards import FLOOR
 from fleet_server.devices.credentials import Credentials
 from fleet_server.samples.sample_files import SampleFiles
 from fleet_server.store.artifacts import ArtifactStore
@@ -88,10 +89,20 @@ def floor(tmp_path, database, clock):
     )
 
 
+@pytest.fixture(scope="session")
+def routes():
+    """The server's routes, which do not hang on what a test has on its floor; Litestar looks long at each handler."""
+    return application._build_routes(None)
+
+
 @pytest.fixture
-def client(floor):
+def client(floor, routes, monkeypatch):
+    routes.state[FLOOR] = floor
+    with monkeypatch.context() as patched:
+        patched.setattr(application, "_build_routes", lambda _floor: routes)
+        built = application.build_application(floor)
     with asyncio.Runner() as runner:
-        transport = AppTransport(build_application(floor), runner)
+        transport = AppTransport(built, runner)
         with httpx.Client(transport=transport, base_url="http://127.0.0.1", headers={"authorization": f"Bearer {TOKEN}"}) as opened:
             yield opened
 
