@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 Body = bytes | bytearray | memoryview
 Handler = Callable[[Head, Body], Response | Awaitable[Response]]
 
+_EMPTY = b"\r\n"
 _END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -186,6 +187,9 @@ class Connection(asyncio.BufferedProtocol):
         """Handle what is in the buffer up to the end of one request, unless one is under way."""
         filled = self._buffer.filled
         if not filled or self._task is not None or self._body is not None or self._blocked_s is not None:
+            return
+        if filled == len(_EMPTY) and self._chunks is None and self._buffer.data.startswith(_EMPTY):  # what some send behind a body
+            self._buffer.shift(filled)
             return
         try:
             if self._chunks is not None:

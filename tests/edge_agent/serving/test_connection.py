@@ -102,6 +102,21 @@ def test_an_answer_is_written_before_it_is_counted(handle: object) -> None:
     assert asyncio.run(story()) == [length, 2 * length]
 
 
+def test_an_empty_line_behind_a_body_begins_no_request() -> None:
+    async def story() -> bytes:
+        wire = Wire(Traffic(LIMIT), echo)
+        await wire.feed(requests()[1] + b"\r\n")
+        await turns_until(lambda: wire.connection.idle)
+        assert wire.connection.receiving_since_s is None
+        await wire.feed(b"\r")
+        assert not wire.connection.idle
+        await wire.feed(b"\n" + requests()[0])
+        await turns_until(lambda: wire.connection.idle)
+        return bytes(wire.written)
+
+    assert asyncio.run(story()).count(b"HTTP/1.1 200 OK") == 2
+
+
 @pytest.mark.parametrize(
     ("sent", "after_s", "ends"),
     [
