@@ -142,6 +142,12 @@ def test_hello_and_start_need_none_of_the_heavy_libraries(folder: Path) -> None:
     assert not {"torch", "numpy", "pandas", "sqlite_utils", "PySide6", "lightning", "sklearn"} & set(outcome.result)
 
 
+def test_a_job_looks_for_garbage_seldom(folder: Path) -> None:
+    outcome = start(folder, "remember").wait()
+    assert isinstance(outcome, Done)
+    assert 1 <= outcome.result <= 20
+
+
 def test_a_secret_reaches_the_job_and_neither_its_command_line_nor_its_request(folder: Path) -> None:
     with start_job(folder, TinyJob("secret"), secrets={"passphrase": "open sesame"}, command=COMMAND) as process:
         outcome = process.wait()

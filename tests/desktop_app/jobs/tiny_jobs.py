@@ -1,5 +1,6 @@
 """A tiny job for tests, and a child process that knows it: `python tests/desktop_app/jobs/tiny_jobs.py`."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -82,6 +83,15 @@ def do_family(_project: Project, _job: TinyJob, context: JobContext) -> None:
 
 def do_leave(_project: Project, _job: TinyJob, context: JobContext) -> None:
     context.message(str(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid))
+
+
+def do_remember(_project: Project, _job: TinyJob, _context: JobContext) -> int:
+    """How often garbage is looked for while a hundred thousand objects are made that all stay."""
+    before = [stage["collections"] for stage in gc.get_stats()]
+    kept = [[] for _ in range(100_000)]
+    after = [stage["collections"] for stage in gc.get_stats()]
+    assert kept
+    return sum(after) - sum(before)
 
 
 def do_modules(_project: Project, _job: TinyJob, _context: JobContext) -> list[str]:
