@@ -6,13 +6,17 @@ Prometheus expects of a process that starts anew.
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from contract.manifest import Manifest
 from contract.sketches import Histogram
 from edge_agent.serving.request_times import RequestTimes
 from edge_agent.serving.traffic import Traffic
 from edge_agent.worker.inference import Inference
+
+if TYPE_CHECKING:
+    from edge_agent.sinks.sink import SinkHealth
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _EVERY = 3
@@ -26,6 +30,7 @@ class Metrics:
     """Everything that `/metrics` shows of one worker."""
 
     def __init__(self, inference: Inference, times: RequestTimes, traffic: Traffic, manifest: Manifest, variant: str) -> None:
+        self.sinks: Callable[[], Iterable[SinkHealth]] = tuple  # those of the application, where it has one
         self._inference = inference
         self._times = times
         self._traffic = traffic
@@ -36,7 +41,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The whole text."""
-        return "".join(itertools.chain(self._about(), self._inferences(), self._requests())).encode()
+        return "".join(itertools.chain(self._about(), self._inferences(), self._requests(), self._records())).encode()
 
     def _about(self) -> Iterator[str]:
         info = {**self._model, "variant": self._variant, "task": self._manifest.task}
@@ -77,6 +82,18 @@ class Metrics:
         yield family(
             "eyelet_http_responses_total", "counter", "Answers by HTTP code.", (("", {"code": str(code)}, count) for code, count in answers)
         )
+
+    def _records(self) -> Iterator[str]:
+        """What the application's sinks took; nothing where there are none."""
+        counted = [({"number": str(number), "sink": health.name}, health) for number, health in enumerate(self.sinks())]
+        if not counted:
+            return
+        offered = (("", labels, health.offered) for labels, health in counted)
+        yield family("eyelet_records_total", "counter", "Records that an application gave to a sink.", offered)
+        lost = (("", labels, health.lost) for labels, health in counted)
+        yield family("eyelet_records_lost_total", "counter", "Records that a sink could not take.", lost)
+        waiting = (("", labels, len(health.queue)) for labels, health in counted)
+        yield family("eyelet_records_waiting", "gauge", "Records that wait to be sent.", waiting)
 
 
 def one(value: float, labels: Mapping[str, str] | None = None) -> Samples:

@@ -74,7 +74,7 @@ class Service:
         self._deadline_s = deadline_s
         self._deadline_ns = int(deadline_s * 1e9)
         self._reader = InferReader(manifest)
-        self._metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
+        self.metrics = Metrics(inference, self.times, self.traffic, manifest, variant)
         self._routes: dict[str, dict[str, Answerer]] = self._build_routes()
         self._uncounted: tuple[Sample, Prediction] | None = None
         self._untimed: tuple[tuple[int, int, int, int], float] | None = None
@@ -95,7 +95,7 @@ class Service:
             "/v2/repository/index": {"POST": self._index},
             "/predict": {"POST": self._predict},
             "/": {"GET": self._page},
-            "/metrics": {"GET": lambda _head, _body: Response(200, self._metrics.render(), CONTENT_TYPE)},
+            "/metrics": {"GET": lambda _head, _body: Response(200, self.metrics.render(), CONTENT_TYPE)},
         }
         for root in self._roots():
             routes[root] = {"GET": metadata}

@@ -20,7 +20,7 @@ from edge_agent.last_good_settings import load_settings_in_force
 from edge_agent.owner_functions import OwnerFunctionError, find_function
 from edge_agent.settings import Settings, SettingsError
 from edge_agent.sinks.callback import register_callback
-from edge_agent.sinks.sink import Record, Sink, SinkError, offer
+from edge_agent.sinks.sink import Record, Sink, SinkError, SinkHealth, offer
 from edge_agent.sinks.table import SINKS, open_sink
 from edge_agent.sources.source import Item, Source, SourceDropped, SourceError, SourceSample
 from edge_agent.worker.inference import Inference, QueueFullError
@@ -86,6 +86,10 @@ class ApplicationLoop:
         self._leaving = True
         self._source.leave()
         return True
+
+    def sinks(self) -> list[SinkHealth]:
+        """How each of them does."""
+        return [sink.health for sink, _ in self._sinks]
 
     async def _open_source(self, stack: AsyncExitStack, data_folder: Path) -> Source:
         if self._frames >= 0:

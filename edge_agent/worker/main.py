@@ -129,7 +129,9 @@ class Worker:
         from edge_agent.worker.application_loop import ApplicationLoop  # sources and sinks: most workers have none
 
         manifest, variant = self._opened.package.manifest, self._opened.variant
-        return ApplicationLoop(request.application, self._inference, manifest, variant, request.slot, frames=request.frames)
+        application = ApplicationLoop(request.application, self._inference, manifest, variant, request.slot, frames=request.frames)
+        self._service.metrics.sinks = application.sinks
+        return application
 
     def _give_up(self, why: str) -> None:
         self.send(Failed(FailureReason.INTERNAL, why))

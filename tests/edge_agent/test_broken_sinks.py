@@ -62,6 +62,11 @@ def page(running: AgentProcess) -> str:
     return urllib3.request("GET", f"{running.endpoint['url']}/", headers={"Connection": "close"}, retries=False).data.decode()
 
 
+def metrics(running: AgentProcess) -> dict[str, float]:
+    text = urllib3.request("GET", f"{running.endpoint['url']}/metrics", headers={"Connection": "close"}, retries=False).data.decode()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
+
+
 def broken(home: Home) -> dict[str, str]:
     """What the doctor says of each broken sink."""
     found = [line for line in doctor(home) if "its sink " in line]
@@ -96,6 +101,10 @@ def test_doctor_and_page_say_which_sink_is_broken_since_when_and_what_is_lost_un
             assert "its function failed: RuntimeError: no lamp" in page(running)
             assert "does not want it: it answered 404" in page(running)
             assert "records lost" in page(running)
+            counted = metrics(running)
+            assert counted['eyelet_records_lost_total{number="0",sink="callback lamp"}'] > 0
+            assert counted['eyelet_records_lost_total{number="2",sink="jsonl data/seen.jsonl"}'] == 0
+            assert counted['eyelet_records_total{number="2",sink="jsonl data/seen.jsonl"}'] > 0
             (home.folder / "no_lamp").unlink()
             refusing.clear()
             wait_until(lambda: list(broken(home)) == ["webhook note"], 60, lambda: "\n".join(doctor(home)))
