@@ -1,5 +1,6 @@
 """What all tests share: a quiet, small and repeatable environment, and who of several test processes runs what."""
 
+import atexit
 import gc
 import os
 import sys
@@ -57,13 +58,15 @@ def unit_of(nodeid: str) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is imported now stays: no garbage is looked for among it, neither meanwhile nor later."""
+    """What is imported now stays: no garbage is looked for among it, neither meanwhile nor later; and later seldom, nor at the end."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         gc.enable()
+        atexit.register(gc.freeze)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
