@@ -25,3 +25,12 @@ def watchdog_interval_s() -> float | None:
     """How often `WATCHDOG=1` is due, half of what `systemd` allows; None where it does not watch."""
     allowed = os.environ.get("WATCHDOG_USEC", "")
     return int(allowed) / 2e6 if allowed.isdigit() and int(allowed) > 0 else None
+
+
+def journal_reads(descriptor: int) -> bool:
+    """Whether what is written there goes straight into the journal (systemd.exec(5), `$JOURNAL_STREAM`)."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM", "") == f"{status.st_dev}:{status.st_ino}"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from contract.manifest import Manifest
     from edge_agent.home import Home
 
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_DEBUG = 7
 DEFAULT_HOME = "~/.local/share/eyelet-agent"
 SYSTEM_HOME = "/var/lib/eyelet-agent"
 """Of the agent that the system starts."""
@@ -104,13 +106,26 @@ def refuse_newer(manifest: "Manifest") -> None:
         raise click.ClickException(f"{shortfall}; install the newer agent first")
 
 
+class JournalFormatter(logging.Formatter):
+    """For systemd's journal, which knows the time: each line begins with its priority, as sd-daemon(3) says."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines."""
+        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), _DEBUG)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
 def log_to_stderr(*, verbose: bool = False) -> None:
-    """Log lines with their time in UTC."""
+    """Log lines with their time in UTC; in the journal with their priority instead."""
     import time
 
+    from edge_agent.systemd import journal_reads
+
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
+    formatter: logging.Formatter = JournalFormatter("%(message)s")
+    if not journal_reads(2):
+        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings show tracebacks of a server's bad headers

@@ -1,6 +1,9 @@
 """The datagrams that systemd waits for."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,33 @@ def test_a_listener_that_does_not_listen_holds_nobody_up(tmp_path: Path, monkeyp
 def test_the_watchdog_is_fed_twice_as_often_as_needed(text: str, interval: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", text)
     assert watchdog_interval_s() == interval
+
+
+STORY = """
+import logging, sys
+from edge_agent.commands.options import log_to_stderr
+log_to_stderr()
+logging.getLogger("x").info("it began")
+logging.getLogger("x").warning("not so %s", "well")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("x").exception("it failed")
+"""
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_the_journal_gets_priorities_in_place_of_times(journal: bool, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        status = path.stat()
+        environment = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino if journal else 0}"}
+        subprocess.run([sys.executable, "-c", STORY], stderr=log, env=environment, check=True)
+    lines = path.read_text().splitlines()
+    if journal:
+        assert lines[:3] == ["<6>it began", "<4>not so well", "<3>it failed"]
+        assert all(line.startswith("<3>") for line in lines[2:])
+        assert lines[-1] == "<3>ZeroDivisionError: division by zero"
+    else:
+        assert lines[0].endswith("Z INFO it began")
+        assert lines[-1] == "ZeroDivisionError: division by zero"
