@@ -330,8 +330,11 @@ def run_case(template: Template, case: Case, folder: Path) -> tuple[str, list[st
     return trial.struck, wrong
 
 
-def plan_cases(templates: dict[str, Template], *, cuts: int, every: int, seed: int) -> Iterator[Case]:
-    """`cuts` power cuts spread evenly over the rows, and each other fault at every `every`-th operation."""
+def plan_cases(templates: dict[str, Template], *, cuts: int, every: int, seed: int, every_work: int = 1) -> Iterator[Case]:
+    """`cuts` power cuts spread evenly over the rows, and each other fault at every `every`-th operation.
+
+    And error and hang of the work of every state that a scenario comes to, or of each `every_work`-th.
+    """
     chance = random.Random(seed)
     places: dict[str, list[tuple[str, int]]] = {row: [] for row in ROWS}
     for name, template in templates.items():
@@ -345,7 +348,13 @@ def plan_cases(templates: dict[str, Template], *, cuts: int, every: int, seed: i
         for row in ROWS:
             for name, number in itertools.islice(places[row], chance.randrange(every), None, every):
                 yield Case(name, fault, number, row, seed)
+    yield from itertools.islice(_works(templates, seed), None, None, every_work)
+
+
+def _works(templates: dict[str, Template], seed: int) -> Iterator[Case]:
+    """A state that a scenario never comes to has no work that could fail."""
     for fault in (Fault.ERROR, Fault.HANG):
         for row in ("queued", "preflight", "downloading", "self_testing", "shadowing", "activating", "probation", "rolling_back"):
             if (fault, row) != (Fault.ERROR, "queued"):
-                yield from (Case(name, fault, 0, row, seed) for name in templates)
+                known = (name for name, template in templates.items() if any(row == found for _, found in template.operations))
+                yield from (Case(name, fault, 0, row, seed) for name in known)
