@@ -70,7 +70,8 @@ def class_figures(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    share: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return share
 
 
 def macro_f1(figures: dict[str, ClassFigures]) -> float:
