@@ -8,9 +8,10 @@ PROMPT_S = 8.0
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 30.0, explain: Callable[[], str] = lambda: "") -> None:
-    """Poll with a deadline."""
-    deadline = time.monotonic() + timeout_s
+    """Poll with a deadline; what takes long is asked for less often."""
+    begun = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - begun
+        if waited_s > timeout_s:
             raise AssertionError(f"waited {timeout_s} s in vain. {explain()}")
-        time.sleep(0.02)
+        time.sleep(min(0.1, 0.02 + waited_s / 20))

@@ -19,6 +19,7 @@ class Fleet:
     def __init__(self, programs: Programs) -> None:
         self.programs, self.data = programs, programs.folder / "server"
         self.homes: dict[str, Path] = {}
+        self._client = httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
 
     def start_server(self) -> None:
         """Start it (again), and wait until it says that it is ready."""
@@ -65,7 +66,7 @@ class Fleet:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         token = (self.data / "operator.token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return httpx.request(method, self.server["url"] + path, headers=headers, timeout=10, **options)
+        return self._client.request(method, self.server["url"] + path, headers=headers, **options)
 
     def _ask(self, path: str, kind: Any, **query: object) -> Any:
         answer = self.request("GET", path, params={name: str(value) for name, value in query.items()})

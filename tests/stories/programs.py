@@ -175,9 +175,10 @@ def assert_refused(ran: Ran, *words: str) -> None:
 
 
 def wait_for(what: str, ready: Callable[[], Any], timeout_s: float = 60.0, explain: Callable[[], str] = lambda: "") -> Any:
-    """Ask until the answer is true, and return it; a deadline, never a fixed sleep."""
-    deadline = time.monotonic() + timeout_s
+    """Ask until the answer is true, and return it; a deadline, never a fixed sleep. What takes long is asked for less often."""
+    begun = time.monotonic()
     while not (answer := ready()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}, in vain. {explain()}"
-        time.sleep(0.02)
+        waited_s = time.monotonic() - begun
+        assert waited_s < timeout_s, f"waited {timeout_s} s for {what}, in vain. {explain()}"
+        time.sleep(min(0.1, 0.02 + waited_s / 20))
     return answer
