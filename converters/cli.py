@@ -1,6 +1,8 @@
 """`eyelet-convert`: a model file in floating point as quantized variants, with what each of them costs."""
 
+import atexit
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -178,4 +180,5 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of `eyelet-convert`."""
+    atexit.register(gc.freeze)  # what goes anyway is not looked through for garbage: a quarter of a short command's time
     sys.exit(run(sys.argv[1:]))

@@ -179,6 +179,8 @@ def test_packaging_is_no_package() -> None:
 @pytest.mark.parametrize("command", ["desktop_app.cli", "converters.cli", "fleet_server.cli", "edge_agent.cli"])
 def test_help_comes_at_once_and_imports_nothing_heavy(command: str) -> None:
     code = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('LEFT ALONE', gc.get_freeze_count() > 0))\n"  # what is registered first runs last
         f"import sys, {command} as cli\n"
         "sys.argv = ['program', '--help']\n"
         "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
@@ -187,6 +189,7 @@ def test_help_comes_at_once_and_imports_nothing_heavy(command: str) -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "LOADED []" in answer.stdout, answer.stdout + answer.stderr
     assert "Usage" in answer.stdout
+    assert "LEFT ALONE True" in answer.stdout, "the end looks for garbage among what goes anyway"
 
 
 HELP_OF_EACH = """

@@ -3,7 +3,9 @@
 The user under which a child runs is decided in `edge_agent.worker.child_identity` (`ChildIdentity`, `spawn_options`, `confine`).
 """
 
+import atexit
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -35,6 +37,7 @@ def child_environment() -> dict[str, str]:
 
 def end_with_parent() -> None:
     """Let the kernel end this process when its parent dies, even by SIGKILL (Linux; elsewhere the closed stdin does)."""
+    atexit.register(gc.freeze)  # and where it ends by itself, what goes anyway is not looked through for garbage
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
