@@ -17,7 +17,7 @@ from tests.simulators.disk import Operation, PowerCut, SimulatedDisk, put_tree
 from tests.simulators.kill_cases import ROWS, Case, Fault, Template, plan_cases, run_case
 from tests.simulators.updates import SLOT, Device, World
 
-SLICE = {"cuts": 78, "every": 150} if sys.version_info >= (3, 11) else {"cuts": 26, "every": 450, "every_work": 4}
+SLICE = {"cuts": 78, "every": 150, "every_work": 2} if sys.version_info >= (3, 11) else {"cuts": 26, "every": 450, "every_work": 4}
 """The rules hang on no version of Python: an older one tries fewer cases."""
 
 
