@@ -1,5 +1,7 @@
 """The window as a whole: names for screen readers, Tab, themes, languages, commands, screenshots."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,20 +26,36 @@ from desktop_app.ui.commands import matches
 from desktop_app.ui.preferences import Preferences, load_preferences, save_preferences
 from desktop_app.ui.screenshots import render_screenshots
 from desktop_app.ui.translations.text import SPEECH
-from desktop_app.ui.window import PAGES, StudioWindow
+from desktop_app.ui.window import PAGES, StudioWindow, make_window
 from tests.desktop_app.ui.conftest import Finished
+from tests.simulators.waiting import wait_until
 
 CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSlider, QComboBox, QLineEdit, QPlainTextEdit, QSpinBox)
 
 
+@pytest.fixture(scope="module")
+def shared(qapp, tmp_path_factory: pytest.TempPathFactory, finished_template: Finished) -> Iterator[StudioWindow]:
+    """One window with every page filled, for tests that change nothing in its project."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copytree(finished_template.folder, folder / "project")
+    make_application()
+    made = make_window(Preferences(projects_folder=str(folder), keys_folder=str(finished_template.keys)), folder / "studio.json")
+    made.show()
+    made.open_project(folder / "project")
+    for page in made.pages:
+        made.go(page)
+        wait_until(lambda: qapp.processEvents() or made.studio.workspace.is_idle)
+    yield made
+    made.close()
+    shiboken6.delete(made)
+
+
 @pytest.fixture
-def filled(window: StudioWindow, settle, finished: Finished) -> StudioWindow:
-    """The window with every page filled."""
-    window.open_project(finished.folder)
-    for page in window.pages:
-        window.go(page)
-        settle()
-    return window
+def filled(qapp, shared: StudioWindow) -> StudioWindow:
+    """The shared window, which takes the keyboard again after another that was open meanwhile."""
+    shared.activateWindow()
+    wait_until(lambda: qapp.processEvents() or shared.isActiveWindow())
+    return shared
 
 
 def controls(window: StudioWindow):
@@ -124,8 +142,8 @@ def test_the_style_is_put_on_once(qapp):
     assert shiboken6.getCppPointer(make_application().style()) == worn
 
 
-def test_a_project_that_is_opened_is_remembered(filled: StudioWindow, finished: Finished):
-    assert load_preferences(filled.studio.preferences_path).recent == (str(finished.folder),)
+def test_a_project_that_is_opened_is_remembered(filled: StudioWindow):
+    assert load_preferences(filled.studio.preferences_path).recent == (str(filled.studio.workspace.folder),)
 
 
 def test_broken_preferences_are_left_aside(tmp_path: Path):
