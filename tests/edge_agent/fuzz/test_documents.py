@@ -7,7 +7,7 @@ import pytest
 from tests.edge_agent.fuzz.documents import DOCUMENTS
 from tests.edge_agent.fuzz.fuzzing import Door, fuzz
 
-SECONDS = 0.4
+SECONDS = 0.25
 
 
 @pytest.mark.parametrize("door", DOCUMENTS, ids=lambda door: door.name)

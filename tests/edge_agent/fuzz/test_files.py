@@ -7,7 +7,7 @@ import pytest
 from tests.edge_agent.fuzz.files import FILES
 from tests.edge_agent.fuzz.fuzzing import Door, fuzz
 
-SECONDS = 0.4
+SECONDS = 0.25
 
 
 @pytest.mark.parametrize("door", FILES, ids=lambda door: door.name)

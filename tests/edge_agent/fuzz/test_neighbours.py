@@ -7,7 +7,7 @@ import pytest
 from tests.edge_agent.fuzz.fuzzing import Door, fuzz
 from tests.edge_agent.fuzz.neighbours import NEIGHBOURS
 
-SECONDS = 0.4
+SECONDS = 0.25
 
 
 @pytest.mark.parametrize("door", NEIGHBOURS, ids=lambda door: door.name)

@@ -7,7 +7,7 @@ import pytest
 from tests.edge_agent.fuzz.fuzzing import Door, fuzz
 from tests.edge_agent.fuzz.sockets import SOCKETS
 
-SECONDS = 0.4
+SECONDS = 0.25
 
 
 @pytest.mark.parametrize("door", SOCKETS, ids=lambda door: door.name)
