@@ -23,6 +23,9 @@ from desktop_app.ui.app import apply_theme, make_application
 from desktop_app.ui.job_runner import JobHandle
 from desktop_app.ui.language import LANGUAGE
 from desktop_app.ui.preferences import Preferences
+from desktop_app.ui.stylesheet import stylesheet
+from desktop_app.ui.theme import THEME
+from desktop_app.ui.tokens import LIGHT
 from desktop_app.ui.window import StudioWindow, make_window
 from tests.desktop_app.sample_projects import COLOURS, TINY, Listener, train_now
 
@@ -58,12 +61,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def plain_looks(qapp) -> Iterator[None]:
-    """Each test begins light and in English."""
-    make_application()
-    apply_theme("light")
-    LANGUAGE.choose("en")
+    """Each test begins light and in English; what is so already is not chosen again, for every widget follows each choice."""
+    if make_application().styleSheet() != stylesheet(LIGHT) or THEME.is_dark:
+        apply_theme("light")
+    speak_english()
     yield
-    LANGUAGE.choose("en")
+    speak_english()
+
+
+def speak_english() -> None:
+    if LANGUAGE.code != "en":
+        LANGUAGE.choose("en")
 
 
 @pytest.fixture
