@@ -57,8 +57,8 @@ def make_environment(python: str, version: str, *, tests: bool) -> Path:
 
 
 def tests_command(binary: Path, jobs: int) -> list[str]:
-    """The command line of the contract's and the agent's tests, in so many processes."""
-    return [str(binary), "-m", "pytest", "-n", str(jobs), "tests/contract", "tests/edge_agent"]
+    """The command line of the contract's and the agent's tests, in so many processes; without those that the first Python shows for all."""
+    return [str(binary), "-m", "pytest", "-n", str(jobs), "-m", "not once", "tests/contract", "tests/edge_agent"]
 
 
 def run_tests(binary: Path) -> bool:

@@ -80,12 +80,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(fleet, agent, home, key)
 
 
+@pytest.mark.once
 def test_a_report_is_sent(site: Site) -> None:
     site.fleet.reported.clear()
     assert site.ask("report").ok
     wait_until(lambda: DEVICE in site.fleet.reported, 20)
 
 
+@pytest.mark.once
 def test_a_measurement_comes_back_as_numbers(site: Site) -> None:
     result = site.ask("benchmark")
     assert result.ok, result
@@ -97,6 +99,7 @@ def test_a_measurement_comes_back_as_numbers(site: Site) -> None:
     assert "no slot" in site.ask("benchmark", slot="side").text
 
 
+@pytest.mark.once
 def test_a_worker_is_replaced_without_a_gap(site: Site) -> None:
     before = worker_pids(site)
     assert site.ask("restart_worker").ok
@@ -123,6 +126,7 @@ def test_samples_are_kept_for_a_while_because_the_operator_asked(site: Site) -> 
     assert "no slot" in site.ask("capture_samples", slot="side").text
 
 
+@pytest.mark.once
 def test_the_same_command_after_a_kill_is_answered_and_not_done_again(site: Site) -> None:
     command = site.fleet.command(DEVICE, "restart_worker")
     first = site.insist(command)
@@ -134,6 +138,7 @@ def test_the_same_command_after_a_kill_is_answered_and_not_done_again(site: Site
     assert worker_pids(site) == before
 
 
+@pytest.mark.once
 def test_an_update_under_way_is_not_disturbed(site: Site) -> None:
     if ("digits", 2) not in site.fleet.models:
         site.fleet.publish(make_package(site.home.parent / "2", key=site.key, version=2))
@@ -160,6 +165,7 @@ def forbidding(site: Site) -> Iterator[Site]:
             yield site
 
 
+@pytest.mark.once
 def test_a_device_whose_owner_does_not_allow_it_refuses(forbidding: Site) -> None:
     for kind in ("capture_samples", "upload_samples"):
         result = forbidding.ask(kind)

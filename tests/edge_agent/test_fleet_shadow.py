@@ -21,6 +21,8 @@ from tests.simulators.children import children_of
 from tests.simulators.fleet import FleetSimulator
 from tests.simulators.waiting import wait_until
 
+pytestmark = pytest.mark.once
+
 S = UpdateState
 POLICY = UpdatePolicy(probation_s=0.3, probation_min_inferences=0, self_test_timeout_s=20, shadow_s=1.5, shadow_min_pairs=20)
 STRICT = UpdatePolicy(probation_s=0.3, probation_min_inferences=0, shadow_s=1.5, shadow_min_pairs=20, shadow_max_disagreement=0.05)

@@ -126,6 +126,7 @@ def reported_version(fleet: FleetSimulator) -> int | None:
     return good.version if good else None
 
 
+@pytest.mark.once
 def test_a_version_that_is_bad_is_refused_before_activation(site: Site) -> None:
     before, version, fleet = site.answers(), site.publish("bad"), site.fleet
     folder = site.folder / "acceptance"
@@ -175,6 +176,7 @@ def test_a_version_that_is_slow_is_rolled_back_in_probation(site: Site) -> None:
     assert str(version) in asker.versions
 
 
+@pytest.mark.once
 def test_a_version_that_kills_its_process_ends_only_the_self_test(site: Site) -> None:
     before = site.answers()
     final = site.update(site.publish("crash"))
@@ -182,6 +184,7 @@ def test_a_version_that_kills_its_process_ends_only_the_self_test(site: Site) ->
     assert site.answers() == before
 
 
+@pytest.mark.once
 def test_without_inferences_probation_waits_then_fails_without_quarantine(site: Site) -> None:
     version = site.publish()
     final = site.update(version, policy=UpdatePolicy(probation_s=0.5, probation_min_inferences=5))
@@ -189,6 +192,7 @@ def test_without_inferences_probation_waits_then_fails_without_quarantine(site: 
     assert site.fleet.models["digits", version].sha256 not in site.fleet.reported[DEVICE].quarantine
 
 
+@pytest.mark.once
 def test_wishing_the_version_before_while_in_probation_rolls_back_at_once(site: Site) -> None:
     before, fleet = site.answers(), site.fleet
     revision = fleet.wish(DEVICE, "digits", site.publish(), policy=UpdatePolicy(probation_s=60.0))
@@ -218,6 +222,7 @@ def test_what_nobody_vouches_for_is_refused_with_the_reason(site: Site) -> None:
     assert site.update(site.publish()).state is S.DONE, "what runs must not lie below the least version for the tests that follow"
 
 
+@pytest.mark.once
 def test_a_stale_repository_is_refused(site: Site) -> None:
     version = site.publish()
     site.fleet.tuf.release(expires=in_days(-1))
@@ -228,6 +233,7 @@ def test_a_stale_repository_is_refused(site: Site) -> None:
     assert site.update(version).state is S.DONE
 
 
+@pytest.mark.once
 def test_a_repository_that_is_rolled_back_is_refused(site: Site) -> None:
     tuf = site.fleet.tuf
     old = (tuf.metadata / "timestamp.json").read_bytes()
@@ -240,6 +246,7 @@ def test_a_repository_that_is_rolled_back_is_refused(site: Site) -> None:
     tuf.release()
 
 
+@pytest.mark.once
 def test_a_role_signed_by_another_key_is_refused(site: Site) -> None:
     version, tuf = site.publish(), site.fleet.tuf
     tuf.sign_role("model-digits", tuf.online_key)
@@ -251,6 +258,7 @@ def test_a_role_signed_by_another_key_is_refused(site: Site) -> None:
     tuf.release()
 
 
+@pytest.mark.once
 def test_an_artifact_that_is_missing_or_changed_ends_the_update(site: Site) -> None:
     version, http = site.publish("slow"), site.fleet.http
     (reference,) = {path.name for path in http.artifacts.iterdir()} & {digests(site, version)["golden.npz"]}
@@ -321,6 +329,7 @@ def test_presence_is_online_then_offline_by_will_or_farewell(site: Site, tmp_pat
         wait_until(lambda: fleet.presence[device].presence is Presence.OFFLINE)
 
 
+@pytest.mark.once
 def test_an_update_waits_for_its_window_in_words_and_a_newer_wish_need_not(site: Site) -> None:
     before, waiting, newer = site.answers(), site.publish(), site.publish()
     opens = datetime.datetime.now(tz=datetime.timezone.utc) + datetime.timedelta(hours=12)

@@ -37,15 +37,15 @@ def kill_in(site: Site, revision: int, state: UpdateState, attempt: int = 1) -> 
     """SIGKILL as soon as the journal says so; returns the state that it came to."""
 
     def reached() -> bool:
-        last = site.agent.journal()[-1]
+        last = site.agent.last_line()
         return (last["revision"], last["state"], last["attempt"]) == (revision, state.value, attempt)
 
     deadline = time.monotonic() + 60
     while not reached():
-        assert time.monotonic() < deadline, site.agent.journal()[-1]
+        assert time.monotonic() < deadline, site.agent.last_line()
         time.sleep(0.001)  # leaves the core to the agent; the shortest of these states lasts far longer
     site.agent.kill()
-    return str(site.agent.journal()[-1]["state"])
+    return str(site.agent.last_line()["state"])
 
 
 def restart(site: Site) -> float:
@@ -56,6 +56,7 @@ def restart(site: Site) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.once
 def test_killed_in_downloading_goes_on_and_commits(site: Site) -> None:
     site.fleet.http.statuses = [503] * 4
     version = site.publish("slow")
@@ -68,6 +69,7 @@ def test_killed_in_downloading_goes_on_and_commits(site: Site) -> None:
 
 
 @pytest.mark.parametrize("state", [S.SELF_TESTING, S.ACTIVATING])
+@pytest.mark.once
 def test_killed_once_before_probation_tries_again_and_commits(site: Site, state: UpdateState) -> None:
     before, version = site.answers(), site.publish()
     revision = site.fleet.wish(DEVICE, "digits", version)
@@ -80,6 +82,7 @@ def test_killed_once_before_probation_tries_again_and_commits(site: Site, state:
     assert interrupted[0].state is (S.QUEUED if came_to == "self_testing" else S.ROLLING_BACK)
 
 
+@pytest.mark.once
 def test_killed_in_probation_serves_the_last_known_good_then_gives_up_the_third_time(site: Site) -> None:
     before, version = site.answers(), site.publish()
     revision = site.fleet.wish(DEVICE, "digits", version, policy=LONG)
@@ -94,6 +97,7 @@ def test_killed_in_probation_serves_the_last_known_good_then_gives_up_the_third_
     assert site.update(version).state is S.DONE, "an interruption says nothing about the version"
 
 
+@pytest.mark.once
 def test_an_agent_without_any_network_serves_what_it_has(site: Site) -> None:
     before = site.answers()
     site.agent.kill()
@@ -136,6 +140,7 @@ def workers(site: Site) -> list[psutil.Process]:
     return psutil.Process(site.agent.process.pid).children()
 
 
+@pytest.mark.once
 def test_a_worker_that_is_killed_is_replaced_and_no_worker_outlives_its_agent(site: Site) -> None:
     before = site.answers()
     wait_until(lambda: len(workers(site)) == 1, 20)  # the worker of a version before has drained
@@ -150,6 +155,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_worker_outlives_its_agent(si
     restart(site)
 
 
+@pytest.mark.once
 def test_a_worker_that_dies_three_times_in_probation_is_rolled_back(site: Site) -> None:
     before, version = site.answers(), site.publish()
     revision = site.fleet.wish(DEVICE, "digits", version, policy=LONG)
@@ -167,6 +173,7 @@ def test_a_worker_that_dies_three_times_in_probation_is_rolled_back(site: Site) 
     assert site.answers() == before
 
 
+@pytest.mark.once
 def test_the_supervisor_loads_no_numpy_and_ends_at_once(site: Site) -> None:
     assert site.agent.process is not None
     maps = Path(f"/proc/{site.agent.process.pid}/maps")

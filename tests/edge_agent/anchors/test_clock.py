@@ -75,6 +75,7 @@ def test_the_wall_clock_is_read_only_where_a_date_is_meant() -> None:
     assert reading <= set(MEANS_A_DATE), f"a duration? then time.monotonic(); a date? then say which: {reading - set(MEANS_A_DATE)}"
 
 
+@pytest.mark.once
 def test_a_clock_that_jumps_hurries_nothing_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jumping").mkdir()
     (tmp_path / "jumping" / "sitecustomize.py").write_text(JUMPING)

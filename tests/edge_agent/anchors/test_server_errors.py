@@ -18,6 +18,8 @@ from tests.simulators.agents import AgentProcess
 from tests.simulators.fleet import FleetSimulator
 from tests.simulators.waiting import wait_until
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def datagrams(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:

@@ -322,6 +322,7 @@ def test_a_source_that_kills_its_process_before_the_first_sample_counts_as_faile
     beside(tmp_path, package, story)
 
 
+@pytest.mark.once
 def test_another_source_gets_a_process_of_its_own_and_the_old_one_ends(tmp_path: Path, package: Package) -> None:
     async def story(station: Station) -> None:
         await until(lambda: len(station.answered) > 5)
@@ -335,6 +336,7 @@ def test_another_source_gets_a_process_of_its_own_and_the_old_one_ends(tmp_path:
     beside(tmp_path, package, story)
 
 
+@pytest.mark.once
 def test_a_candidate_that_does_not_start_leaves_the_source_as_it_is(tmp_path: Path, package: Package, key: PrivateKey) -> None:
     crashing = make_package(tmp_path / "crash", key=key, kind="crash")
 
@@ -351,6 +353,7 @@ def test_a_candidate_that_does_not_start_leaves_the_source_as_it_is(tmp_path: Pa
     beside(tmp_path, package, story, repeat=True)
 
 
+@pytest.mark.once
 def test_what_came_to_its_end_begins_anew_for_another_version_only(tmp_path: Path, package: Package, other: Package) -> None:
     async def story(station: Station) -> None:
         for ends, again in enumerate((None, package, other), start=1):
@@ -362,6 +365,7 @@ def test_what_came_to_its_end_begins_anew_for_another_version_only(tmp_path: Pat
     beside(tmp_path, package, story, count=20)
 
 
+@pytest.mark.once
 def test_a_folder_that_was_not_there_is_looked_for_again_by_the_next_worker(tmp_path: Path, package: Package) -> None:
     async def story(station: Station) -> None:
         await until(lambda: bool(station.said(SourceEnded)))

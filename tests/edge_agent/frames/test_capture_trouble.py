@@ -84,6 +84,7 @@ def test_a_capture_process_that_hangs_is_replaced_and_the_worker_serves_on(tmp_p
 
 
 @pytest.mark.usefixtures("hurried")
+@pytest.mark.once
 def test_a_worker_that_comes_while_the_capture_process_hangs_gets_frames_from_the_next(
     tmp_path: Path, package: Package, key: PrivateKey
 ) -> None:

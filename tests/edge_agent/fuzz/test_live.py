@@ -7,7 +7,9 @@ import pytest
 from tests.edge_agent.fuzz.fuzzing import Door, fuzz
 from tests.edge_agent.fuzz.live import LIVE
 
-SECONDS = 1.5
+pytestmark = pytest.mark.once
+
+SECONDS = 1.0
 
 
 @pytest.mark.parametrize("door", LIVE, ids=lambda door: door.name)
