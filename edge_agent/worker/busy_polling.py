@@ -68,8 +68,12 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     if sys.version_info >= (3, 11):
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(main)
+    before = asyncio.get_event_loop_policy()
     asyncio.set_event_loop_policy(_Policy())
-    return asyncio.run(main)
+    try:
+        return asyncio.run(main)
+    finally:
+        asyncio.set_event_loop_policy(before)
 
 
 class _Policy(asyncio.DefaultEventLoopPolicy):

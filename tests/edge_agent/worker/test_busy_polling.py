@@ -142,3 +142,4 @@ def test_without_a_second_core_nothing_is_waited_for_awake(monkeypatch: pytest.M
     assert busy_polling.run(loop_name()) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
     assert busy_polling.run(loop_name()) == 1
+    assert asyncio.run(loop_name()) == 0, "only who asks waits awake, on every Python"
