@@ -64,6 +64,7 @@ MEANS_A_DATE = {
     "update/tuf_child.py": "whether metadata have expired",
     "worker/application_loop.py": "when something was seen",
     "worker/shadow_tap.py": "when something was seen",
+    "worker/sink_watch.py": "since when a sink is broken",
     "worker/windows.py": "when a window began",
 }
 """Every place that reads the wall clock, and the date that it means. A duration or a deadline is none."""
