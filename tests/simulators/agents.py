@@ -25,7 +25,11 @@ class AgentProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "AgentProcess":  # noqa: PYI034  (Python 3.10 has no Self)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()  # nobody leaves a context that was not entered
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
