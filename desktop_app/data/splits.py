@@ -150,9 +150,10 @@ def apportion(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     wanted = min(count, total)
     exact = {name: size * wanted / total if total else 0.0 for name, size in sizes.items()}
     quotas = {name: min(max(int(exact[name]), 1), sizes[name]) for name in sizes}
+    least = 1 if wanted >= sum(size > 0 for size in sizes.values()) else 0
     while sum(quotas.values()) != wanted:
         step = 1 if sum(quotas.values()) < wanted else -1
-        movable = [name for name in sizes if 0 <= quotas[name] + step <= sizes[name]]
+        movable = [name for name in sizes if least <= quotas[name] + step <= sizes[name]]
         name = max(movable, key=lambda item: (step * (exact[item] - quotas[item]), item))
         quotas[name] += step
     return quotas

@@ -1,7 +1,7 @@
 import random
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from desktop_app.data.splits import Member, Shares, apportion, assign_splits, cut, draw_stratified
@@ -86,11 +86,13 @@ def test_training_is_never_empty(sizes: list[int]) -> None:
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 50), max_size=12), st.integers(0, 300))
+@example({"0": 4, "1": 1, "00": 1}, 3)
+@example({"0": 0, "1": 3}, 1)
 def test_quotas_add_up_and_fit(sizes: dict[str, int], count: int) -> None:
     quotas = apportion(sizes, count)
     assert sum(quotas.values()) == min(count, sum(sizes.values()))
     assert all(0 <= quotas[name] <= sizes[name] for name in sizes)
-    if count >= len(sizes):
+    if count >= sum(size > 0 for size in sizes.values()):
         assert all(quotas[name] for name in sizes if sizes[name])
 
 
