@@ -45,6 +45,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetSimulator]:
 @pytest.fixture
 def home(small_disk: Path, package: Package, fleet: FleetSimulator) -> Iterator[Home]:
     """An enrolled device with a version."""
+    (small_disk / "ballast").unlink(missing_ok=True)
     home = prepare_home(small_disk / "home", package, "onnx-float32")
     enrol(home, fleet.make_claim(DEVICE), hardware_class="test", agent_version="0.1.0")
     fleet.events.clear()
@@ -85,7 +86,7 @@ def test_an_agent_on_a_full_disk_serves_says_so_and_is_well_once_there_is_room(h
         assert answer.status == 200
         assert "the disk is full" in urllib3.request("GET", url_of(agent), retries=False, timeout=10.0).data.decode()
         wait_until(lambda: any("endpoint.json can not be written" in event.text for event in fleet.events.values()), 20, agent.read_log)
-        assert any("outbox" in event.text and "in memory" in event.text for event in fleet.events.values())
+        wait_until(lambda: any("outbox" in one.text and "in memory" in one.text for one in fleet.events.values()), 20, agent.read_log)
         (home.folder.parent / "ballast").unlink()
         wait_until(home.endpoint.exists, 20, agent.read_log)
         wait_until(lambda: findings(home) and "endpoint.json" not in findings(home), 20, agent.read_log)

@@ -109,8 +109,8 @@ def test_samples_are_kept_only_where_the_device_allows_it(package: Package, engi
     (images / "config.json").write_text('{"capture_samples": true}')
     run(application, package, engine, images)
     kept = list_samples(images / "captured" / "main")
-    assert [sample.line.source for sample in kept] == [f"{index}.png" for index in range(len(kept))]
-    assert len(kept) >= 4
+    assert [sample.line.source for sample in kept] == sorted({sample.line.source for sample in kept}), "in order, each once"
+    assert len(kept) >= 4, "the writer has room for so many, however slow it is"
     for sample in kept:
         np.testing.assert_array_equal(np.asarray(Image.open(sample.path)), np.asarray(Image.open(images / "images" / sample.line.source)))
 
