@@ -57,7 +57,8 @@ class Patience(NamedTuple):
 
     def delay_s(self, tries: int) -> float:
         """A random wait before the next try, doubling up to `last_s`."""
-        return random.uniform(0.5, 1.0) * min(self.last_s, self.first_s * 2.0**tries)  # noqa: S311  (spreads load, hides nothing)
+        doubled_s = self.first_s * 2.0 ** min(tries, 20)  # a thousand tries are possible, and no number for them
+        return random.uniform(0.5, 1.0) * min(self.last_s, doubled_s)  # noqa: S311  (spreads load, hides nothing)
 
 
 PATIENCE = Patience()

@@ -45,7 +45,7 @@ def server(tmp_path: Path, tuf: TufFolder) -> Iterator[ArtifactServer]:
 @pytest.fixture
 def fetch(server: ArtifactServer, tmp_path: Path) -> Iterator[Fetch]:
     http = ServerHttp(server.url, credentials=("pi-01", "secret"))
-    yield lambda: fetch_object(http, ENTRY, tmp_path / "objects", cancelled=threading.Event(), patience=Patience(0.5, 0.005, 0.02))
+    yield lambda: fetch_object(http, ENTRY, tmp_path / "objects", cancelled=threading.Event(), patience=Patience(30, 0.005, 0.02))
     http.close()
 
 
@@ -112,7 +112,7 @@ def test_a_server_without_lists_is_asked_once(server: ArtifactServer, fetch: Fet
 def test_the_power_may_go_at_every_step(server: ArtifactServer, tmp_path: Path) -> None:
     """With a damaged block on the way: the object is absent or right after each cut, and the next start makes it."""
     http = ServerHttp(server.url, credentials=("pi-01", "secret"))
-    quick = Patience(0.5, 0.001, 0.002)
+    quick = Patience(30, 0.001, 0.002)
     for step in range(1, 100):
         server.damage = {3 * BLOCK: 1}
         folder = tmp_path / f"cut-{step}"

@@ -15,7 +15,8 @@ from tests.simulators.tuf_folder import TufFolder
 
 DATA = bytes(range(256)) * 2000
 ENTRY = FileEntry(sha256_of(DATA), len(DATA))
-QUICK = Patience(total_s=0.3, first_s=0.005, last_s=0.02)
+QUICK = Patience(total_s=30, first_s=0.005, last_s=0.02)
+SHORT = Patience(total_s=0.3, first_s=0.005, last_s=0.02)
 Fetch = Callable[..., Path]
 
 
@@ -114,7 +115,11 @@ def test_a_server_in_trouble_is_tried_again(server: ArtifactServer, fetch: Fetch
 def test_a_server_that_is_away_is_given_up_after_a_while(server: ArtifactServer, fetch: Fetch) -> None:
     server.close()
     with pytest.raises(DownloadError, match="could not be fetched for"):
-        fetch()
+        fetch(patience=SHORT)
+
+
+def test_after_any_number_of_tries_there_is_a_pause() -> None:
+    assert all(0.5 * QUICK.last_s <= QUICK.delay_s(tries) <= QUICK.last_s for tries in (20, 1023, 1024, 1_000_000))
 
 
 def test_a_server_that_comes_back_is_waited_for(server: ArtifactServer, fetch: Fetch) -> None:
@@ -135,7 +140,7 @@ def test_other_content_of_the_same_length_is_refused(server: ArtifactServer, fet
 def test_an_answer_of_another_length_is_not_taken(server: ArtifactServer, fetch: Fetch, tmp_path: Path) -> None:
     (server.artifacts / ENTRY.sha256).write_bytes(DATA * 50)
     with pytest.raises(DownloadError, match="a file of 25600000 bytes, it must have 512000"):
-        fetch()
+        fetch(patience=SHORT)
     assert not partial(tmp_path).exists()
 
 
@@ -144,7 +149,7 @@ def test_the_rest_of_a_file_of_another_length_is_not_taken(server: ArtifactServe
     partial(tmp_path).write_bytes(DATA[:500])
     server.wrong_length = 7
     with pytest.raises(DownloadError, match="a file of 512007 bytes, it must have 512000"):
-        fetch()
+        fetch(patience=SHORT)
     assert partial(tmp_path).read_bytes() == DATA[:500]
 
 
