@@ -34,6 +34,7 @@ from edge_agent.worker.spawning import start_worker
 
 DATATYPES = {"uint8": "UINT8", "float32": "FP32"}
 BARE, ECHO, BINARY_ROW, JSON_ROW = "bare session.run", "echo of the same bytes", "endpoint, binary tensors", "endpoint, JSON"
+UNIX_ROW = "the same over its Unix socket"
 ONE_CORE, TWO_CORES, AS_PLACED = "one core", "two cores", "as placed"
 Times = dict[str, dict[str, np.ndarray]]
 """Microseconds by placement and work."""
@@ -42,9 +43,14 @@ Times = dict[str, dict[str, np.ndarray]]
 class Client:
     """One keep-alive connection that sends the same bytes again and again."""
 
-    def __init__(self, port: int, request: bytes) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, address: int | Path, request: bytes) -> None:
+        """`address`: a port of loopback, or the path of a Unix socket."""
+        if isinstance(address, int):
+            self._socket = socket.create_connection(("127.0.0.1", address))
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(str(address))
         self._request = request
         self._buffer = bytearray(1 << 16)
 
@@ -120,6 +126,7 @@ class Bench(NamedTuple):
     port: int
     pid: int
     rounds: int
+    path: Path | None = None  # of the Unix socket, where there are such
 
 
 def measure(bench: Bench) -> dict[str, Times]:
@@ -150,6 +157,8 @@ def measure_sample(bench: Bench, title: str, sample: dict[str, np.ndarray], more
         echo = stack.enter_context(running_echo(len(request), len(clients[BINARY_ROW].ask())))
         echo_client = stack.enter_context(contextlib.closing(Client(echo.port, request)))
         works: dict[str, Callable[[], object]] = {BARE: lambda: session.run(None, sample), ECHO: echo_client.ask}
+        if bench.path is not None:
+            clients[UNIX_ROW] = stack.enter_context(contextlib.closing(Client(bench.path, request)))
         works.update({name: client.ask for name, client in clients.items()})
         works.update(triton_works(stack, bench.port, kind, sample))
         times = {}
@@ -202,10 +211,12 @@ def print_placements(title: str, times: Times) -> None:
 def judge(mlp: Times, cnn: Times) -> list[Claim]:
     """The claims, as the system placed the processes; what pinned ones had is said beside."""
     micros = {words: float(np.median(found[BINARY_ROW])) for words, found in mlp.items()}
+    local = [float(np.median(found[UNIX_ROW])) for words, found in mlp.items() if words == AS_PLACED and UNIX_ROW in found]
     ratios = {words: float(np.median(found[BINARY_ROW]) / np.median(found[BARE])) for words, found in cnn.items()}
     beside = [", ".join(f"{words}: {value:.3g}" for words, value in found.items() if words != AS_PLACED) for found in (micros, ratios)]
     return [
-        at_most("endpoint p50, binary tensors, mlp", micros[AS_PLACED], 70, "µs", beside[0]),
+        at_most("endpoint p50, binary tensors, mlp, over TCP", micros[AS_PLACED], 70, "µs", beside[0]),
+        *(at_most("endpoint p50, binary tensors, mlp, over its Unix socket", value, 70, "µs") for value in local),
         at_most(f"endpoint p50, binary tensors, cnn at {SIDE} x {SIDE}, to the bare loop", ratios[AS_PLACED], 1.4, "×", beside[1]),
     ]
 
@@ -218,16 +229,22 @@ def print_latency(message: FromWorker) -> None:
 
 async def serve_and_measure(package: Package, rounds: int) -> dict[str, Times]:
     """Start a worker as the agent does, measure, end it."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        request = WorkerRequest(str(package.folder), package.digest, VARIANT, sockets=(listening.fileno(),))
+    with contextlib.ExitStack() as stack:
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0)))]
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "endpoint" if hasattr(socket, "AF_UNIX") else None
+        if path is not None:
+            listening.append(stack.enter_context(socket.create_server(str(path), family=socket.AF_UNIX)))
+        for one in listening:
+            one.setblocking(False)
+        request = WorkerRequest(str(package.folder), package.digest, VARIANT, sockets=tuple(one.fileno() for one in listening))
         begun = time.perf_counter()
         worker = await start_worker(request, print_latency)
         try:
             ready = await worker.wait_ready(30)
             startup_s = time.perf_counter() - begun
             print(f"\n{package.manifest.name}: ready {startup_s:.2f} s after its start, {ready.latency_us:.0f} µs per warm inference")
-            return await asyncio.to_thread(measure, Bench(package, listening.getsockname()[1], worker.pid, rounds))
+            bench = Bench(package, listening[0].getsockname()[1], worker.pid, rounds, path)
+            return await asyncio.to_thread(measure, bench)
         finally:
             await worker.drain(5)
 
