@@ -1,7 +1,4 @@
-"""The figures of an evaluation as pure functions of scores (N, C) and labels (N,).
-
-They are scikit-learn's, SciPy's and torchmetrics', as the tests say, and written here because importing those costs seconds.
-"""
+"""The figures of an evaluation as pure functions of scores (N, C) and labels (N,)."""
 
 import math
 from collections.abc import Sequence
@@ -55,23 +52,19 @@ def wilson_interval(right: int, count: int, z: float = Z_95) -> tuple[float, flo
 
 def confusion_counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
     """Counts (C, C): rows are true classes, columns predicted ones."""
-    matrix = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    from sklearn.metrics import confusion_matrix
+
+    matrix = confusion_matrix(labels, predicted, labels=range(classes))
     return tuple(tuple(int(count) for count in row) for row in matrix)
 
 
 def class_figures(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> dict[str, ClassFigures]:
     """Precision, recall, F1 and support of each class."""
-    matrix = np.asarray(confusion_counts(labels, predicted, len(names)))
-    right, said, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
-    columns = (_share(right, said), _share(right, true), _share(2 * right, said + true), true)
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0)
     rows = zip(names, *columns, strict=True)
     return {name: ClassFigures(float(precision), float(recall), float(f1), int(support)) for name, precision, recall, f1, support in rows}
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """0 where there is nothing to divide by."""
-    share: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-    return share
 
 
 def macro_f1(figures: dict[str, ClassFigures]) -> float:
@@ -82,13 +75,14 @@ def macro_f1(figures: dict[str, ClassFigures]) -> float:
 
 def mean_log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative logarithm of the true class's probability, in nats; scores are scaled to sum to 1 first."""
+    from sklearn.metrics import log_loss
+
     exact = np.asarray(scores, dtype=np.float64)
     sums = exact.sum(axis=1, keepdims=True)
     shares = np.divide(exact, sums, out=np.full_like(exact, 1 / exact.shape[1]), where=sums > 0)
     if not (shares >= 0).all():  # inf / inf is no number
         raise EvaluationError("the model's scores are no probabilities: some are negative or infinite", "Train the run again.")
-    tiny = np.finfo(np.float64).eps
-    return float(-np.log(shares[np.arange(len(labels)), labels].clip(tiny, 1 - tiny)).mean())
+    return float(log_loss(labels, shares, labels=range(exact.shape[1])))
 
 
 def calibration_bins(scores: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> tuple[CalibrationBin, ...]:
@@ -103,7 +97,8 @@ def calibration_bins(scores: np.ndarray, labels: np.ndarray, bins: int = CALIBRA
 def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Expected calibration error (Guo et al. 2017): mean gap between confidence and accuracy, weighted by count.
 
-    The same as `torchmetrics.functional.classification.multiclass_calibration_error` with norm `l1`.
+    The same as `torchmetrics.functional.classification.multiclass_calibration_error` with norm `l1`,
+    written here because importing that costs four seconds.
     """
     total = sum(entry.count for entry in bins)
     return sum(abs(entry.accuracy - entry.confidence) * entry.count for entry in bins) / total if total else 0.0

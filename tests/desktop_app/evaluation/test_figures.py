@@ -1,4 +1,3 @@
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,22 +79,6 @@ def test_the_calibration_error_is_that_of_torchmetrics(seed) -> None:
     assert calibration_error(bins) == pytest.approx(float(expected), abs=1e-5)
     assert sum(entry.count for entry in bins) == 300
     assert calibration_error(()) == 0.0
-
-
-@given(st.integers(2, 5), st.integers(1, 40), st.integers(0, 9))
-def test_the_other_figures_are_those_of_scikit_learn(classes, count, seed) -> None:
-    from sklearn import metrics
-
-    rng = np.random.default_rng(seed)
-    scores = rng.dirichlet(np.ones(classes) * 0.3, count).astype(np.float32)
-    labels, predicted = rng.integers(0, classes, count), scores.argmax(1)
-    every = range(classes)
-    assert confusion_counts(labels, predicted, classes) == tuple(map(tuple, metrics.confusion_matrix(labels, predicted, labels=every)))
-    figures = class_figures(labels, predicted, [str(number) for number in every])
-    expected = metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
-    assert [msgspec.structs.astuple(entry) for entry in figures.values()] == list(zip(*expected, strict=True))
-    shares = scores.astype(np.float64) / scores.astype(np.float64).sum(axis=1, keepdims=True)
-    assert mean_log_loss(scores, labels) == pytest.approx(metrics.log_loss(labels, shares, labels=every), rel=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [-0.5, np.inf])
