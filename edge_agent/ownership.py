@@ -23,7 +23,7 @@ def become_agents_user(home: Home) -> None:
     """
     if os.name != "posix" or os.geteuid() != ROOT:
         return
-    entry = _named(_uid_of(home.state if home.state.exists() else home.folder))
+    entry = _named(_agents_uid(home))
     if entry is None or entry[1] == ROOT:
         return
     name, uid, gid = entry
@@ -74,11 +74,16 @@ def find_foreign(home: Home) -> Foreign | None:
     """The first thing in the folder that is not its user's; None where all is well, or where root runs the agent."""
     if os.name != "posix":
         return None
-    agents_user = _named(_uid_of(home.folder) if os.geteuid() == ROOT else os.geteuid())
+    agents_user = _named(_agents_uid(home) if os.geteuid() == ROOT else os.geteuid())
     if agents_user is None or agents_user[1] == ROOT:
         return None
     path = next((path for path in _kept(home) if _uid_of(path) not in {agents_user[1], None}), None)
     return None if path is None else Foreign(path, name_of(_uid_of(path)), agents_user[0])
+
+
+def _agents_uid(home: Home) -> int | None:
+    """Who ran the agent here last; before it ever ran who made its state, or its folder."""
+    return next((uid for path in (home.status, home.state, home.folder) if (uid := _uid_of(path)) is not None), None)
 
 
 def _folders(home: Home) -> tuple[Path, ...]:

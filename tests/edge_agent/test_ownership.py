@@ -114,6 +114,18 @@ def test_what_is_not_the_agents_own_is_found(home: Home) -> None:
     assert find_foreign(home) == Foreign(made.state / "journal.jsonl", "root", OTHER)
 
 
+def test_where_root_runs_the_agent_what_root_types_stays_roots(home: Home, folder: Path, before: list[str]) -> None:
+    """Somebody's folder with an agent that a unit of root's runs: nothing there is wrong, and nothing may be locked for it."""
+    made = make_home(home.folder)
+    os.chown(made.state, other().pw_uid, other().pw_gid)
+    made.status.write_text("{}")
+    assert find_foreign(home) is None
+    (folder / "roots.pub.json").write_bytes(public_key_to_bytes(generate_key().public, "roots"))
+    said = type_command(*before, *agent("trust", "add", folder / "roots.pub.json", "--home", home.folder))
+    assert said.returncode == 0, said.stderr
+    assert {path.lstat().st_uid for path in made.trust.iterdir()} == {0}
+
+
 def test_the_systems_folder_is_meant_where_the_user_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = tmp_path / "system"
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
